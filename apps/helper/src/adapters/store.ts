@@ -1,0 +1,68 @@
+import { CodedError } from '@harddrive-party/protocol'
+import { type RootDatabase, open as openLmdb } from 'lmdb'
+
+/** Typed tables over one lmdb environment. Crash-safe: a put is whole or absent; `flushed` resolves when it is on the disk. */
+export interface Store {
+  /**
+   * @param decode checks a stored value's shape; what it refuses (written by another version) reads as absent
+   */
+  table<T extends object>(name: string, decode: (raw: unknown) => T | undefined): Table<T>
+  /** Resolves when everything put so far survives a power cut. */
+  flushed(): Promise<void>
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+export interface Table<T> {
+  get(key: string): T | undefined
+  /** Visible to `get` when it resolves; several puts in one turn are one transaction. */
+  put(key: string, value: T): Promise<void>
+  remove(key: string): Promise<void>
+  /** In key order. */
+  entries(): { readonly key: string; readonly value: T }[]
+}
+
+/** lmdb's own bound on keys is 1978 bytes; ours are ids. */
+const MAX_KEY_CHARACTERS = 512
+
+/** @param directory made if absent, private to the user @throws CodedError `disk-error` */
+export function openStore(directory: string): Store {
+  let root: RootDatabase
+  try {
+    root = openLmdb({ path: directory, maxDbs: 32, encoding: 'cbor', noSubdir: false })
+  } catch (cause) {
+    throw new CodedError('disk-error', `cannot open the database in ${directory}`, { cause })
+  }
+  let closing: Promise<void> | undefined
+  return {
+    table: (name, decode) => {
+      const database = root.openDB<unknown, string>({ name, encoding: 'cbor' })
+      return {
+        get: (key) => decode(database.get(checkKey(key))),
+        put: async (key, value) => {
+          await database.put(checkKey(key), value)
+        },
+        remove: async (key) => {
+          await database.remove(checkKey(key))
+        },
+        entries: () => {
+          const found = []
+          for (const { key, value } of database.getRange()) {
+            const decoded = decode(value)
+            if (decoded !== undefined) found.push({ key, value: decoded })
+          }
+          return found
+        },
+      }
+    },
+    flushed: async () => {
+      await root.flushed
+    },
+    close: () => (closing ??= root.flushed.then(() => root.close())),
+  }
+}
+
+function checkKey(key: string): string {
+  if (key.length === 0 || key.length > MAX_KEY_CHARACTERS) throw new TypeError('a table key has 1 to 512 characters')
+  return key
+}

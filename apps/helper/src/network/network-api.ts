@@ -1,0 +1,138 @@
+import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { PeerPath, PeerState, UploadInfo } from '@harddrive-party/protocol/control'
+
+/**
+ * What the control process asks of the network process, and what it hears from it. Plain data over the child's IPC channel; bulk bytes never cross.
+ * Every method may be called again after a restart with the same arguments: the network process keeps no state that is not given to it or on disk.
+ */
+export interface NetworkApi {
+  /** Replaces the whole policy: whom we know, who is blocked, what our code says. Safe to send at any time. */
+  setPolicy(args: Policy): Promise<void>
+  /** Connects to the owner of a code. Resolves at `connected` or `waiting` (the other person must accept); rejects with the reason. */
+  connect(args: ConnectTarget): Promise<{ peerId: PeerId; state: PeerState }>
+  /** Ends the connection and stops trying until `reconnect` or `connect`. */
+  disconnect(args: { peerId: PeerId }): Promise<void>
+  reconnect(args: { peerId: PeerId }): Promise<void>
+  answerPeer(args: { peerId: PeerId; accept: boolean }): Promise<void>
+  ping(args: { peerId: PeerId }): Promise<{ rttMs: number; path: PeerPath }>
+  list(args: { peerId: PeerId; request: ListRequest }): Promise<ListPage>
+  /** Starts fetching one file; the outcome comes as events. The same `jobId` again is a no-op while it runs. */
+  startFile(args: FileJob): Promise<void>
+  /** Stops a job; its partial data stays for a later `startFile`, or goes when `discard`. */
+  stopFile(args: { jobId: string; discard: boolean }): Promise<void>
+  /** Makes a short-lived address on the files origin. `local` must be an absolute path below the download directory. */
+  grantFile(args: FileGrant): Promise<{ url: string }>
+  /** Shares were added, removed or rescanned: reopen what is cached of the index. */
+  sharesChanged(args: { shares: readonly SharedRoot[] }): Promise<void>
+  setDownloadDirectory(args: { directory: string }): Promise<void>
+  close(): Promise<void>
+}
+
+/** Sent once, before anything else. */
+export interface NetworkConfig {
+  /** 32-byte Ed25519 seed, hex. */
+  readonly identitySeed: string
+  /** Wanted UDP port, 0 = any. If it is taken, another is chosen and reported. */
+  readonly udpPort: number
+  /** Bind to loopback only: for demos and tests. */
+  readonly loopbackOnly: boolean
+  readonly stunServers: readonly string[]
+  readonly indexDirectory: string
+  readonly downloadDirectory: string
+  readonly shares: readonly SharedRoot[]
+  readonly policy: Policy
+  /** Origins of the UI, which may embed what the files origin serves. */
+  readonly uiOrigins: readonly string[]
+  readonly verbose: boolean
+}
+
+export interface SharedRoot {
+  readonly shareId: string
+  /** Display name: the first part of every path below it. */
+  readonly name: string
+  /** Absolute and real (no links). */
+  readonly directory: string
+}
+
+export interface Policy {
+  /** 16 bytes, hex: the secret in the current announce code. */
+  readonly codeSecret: string
+  /** 16 bytes, hex: the secret given to known peers in hello. */
+  readonly knownSecret: string
+  readonly askBeforeAccepting: boolean
+  readonly peers: readonly KnownPeer[]
+}
+
+export interface KnownPeer {
+  readonly peerId: PeerId
+  readonly blocked: boolean
+  /** Try to be connected to it. False after `disconnect`. */
+  readonly wanted: boolean
+  /** Where it was reached or said to be, best first. */
+  readonly addresses: readonly string[]
+  /** Its knock secret for us, hex; null until its first hello. */
+  readonly knockSecret: string | null
+}
+
+export interface ConnectTarget {
+  /** 16 bytes, hex: from the code. */
+  readonly keyHash: string
+  readonly knockSecret: string
+  readonly addresses: readonly Endpoint[]
+}
+
+export interface FileJob {
+  readonly jobId: string
+  readonly peerId: PeerId
+  readonly path: SharePath
+  /** What the listing said; the source must still have it. */
+  readonly size: number
+  readonly mtime: number
+  /** Where it goes, absolute, below the download directory; never overwritten: a clash gets a numbered name. */
+  readonly target: string
+}
+
+export type FileGrant =
+  | { readonly kind: 'local'; readonly path: string }
+  | { readonly kind: 'remote'; readonly peerId: PeerId; readonly path: SharePath; readonly size: number; readonly mtime: number }
+
+export type NetworkEvent =
+  | { readonly type: 'ready'; readonly udp: { readonly v4: number | null; readonly v6: number | null }; readonly filesOrigin: string }
+  /** This platform has no QUIC binding (or none loads). The process stays for the files origin. */
+  | { readonly type: 'no-transport'; readonly reason: string }
+  | { readonly type: 'addresses'; readonly addresses: readonly string[]; readonly natKind: NatKind }
+  | { readonly type: 'peer'; readonly peer: PeerStatus }
+  /** A peer completed hello and policy lets it in, or we asked for it: remember it. */
+  | { readonly type: 'peer-known'; readonly peerId: PeerId; readonly knockSecret: string; readonly addresses: readonly string[] }
+  | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
+  /** In place, fsynced. `target` is the name it got. */
+  | { readonly type: 'file-done'; readonly jobId: string; readonly target: string; readonly bytes: number }
+  /**
+   * `source-changed` carries what the source has now. `offline`, `connection-lost`, `timed-out`, `busy`, `disk-full` are worth another try later;
+   * the rest is not.
+   */
+  | { readonly type: 'file-failed'; readonly jobId: string; readonly code: ErrorCode; readonly message: string; readonly now?: { readonly size: number; readonly mtime: number } }
+  | { readonly type: 'uploads'; readonly uploads: readonly UploadStatus[] }
+
+export type UploadStatus = Omit<UploadInfo, 'peerName'>
+
+export interface PeerStatus {
+  readonly peerId: PeerId
+  readonly state: PeerState
+  readonly path: PeerPath | null
+  readonly lastError: { readonly code: ErrorCode; readonly message: string } | null
+}
+
+/** IPC envelope. Control sends `config` once, then `call`s; the network process answers and sends events, and a heartbeat every HEARTBEAT_MS. */
+export type ToNetwork =
+  | { readonly kind: 'config'; readonly config: NetworkConfig }
+  | { readonly kind: 'call'; readonly id: number; readonly method: keyof NetworkApi; readonly args: unknown }
+export type FromNetwork =
+  | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly code: ErrorCode; readonly message: string }
+  | { readonly kind: 'event'; readonly event: NetworkEvent }
+  | { readonly kind: 'heartbeat'; readonly rssBytes: number; readonly eventLoopP99Ms: number }
+
+export const HEARTBEAT_MS = 500
+/** Silence after which the network process counts as hung and is killed: several heartbeats, since a loaded machine may delay one. */
+export const HEARTBEAT_TIMEOUT_MS = 4_000

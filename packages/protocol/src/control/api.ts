@@ -1,0 +1,241 @@
+import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
+
+/**
+ * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
+ * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
+ */
+export interface ControlApi {
+  /** The whole state, and the sequence number of the last event it includes. */
+  snapshot(): Promise<ControlSnapshot>
+
+  /** My announce code, as text and as a link that opens this app's page for adding a peer. */
+  announceCode(): Promise<AnnounceCodeInfo>
+  /** Makes a new code. Holders of the old one who are not known peers are shut out. */
+  renewCode(): Promise<AnnounceCodeInfo>
+
+  /** Connects to the owner of a code. Resolves when connected, or pending the other side's approval; rejects with the reason. */
+  connect(args: { code: string }): Promise<{ peerId: PeerId; state: PeerState }>
+  /** Stays away until `reconnect` or `connect`. */
+  disconnect(args: { peerId: PeerId }): Promise<void>
+  reconnect(args: { peerId: PeerId }): Promise<void>
+  /** Removes a known peer; it needs a current code to come back. */
+  forget(args: { peerId: PeerId }): Promise<void>
+  block(args: { peerId: PeerId }): Promise<void>
+  unblock(args: { peerId: PeerId }): Promise<void>
+  /** Answers a peer in state `asks`. */
+  answerPeer(args: { peerId: PeerId; accept: boolean }): Promise<void>
+  ping(args: { peerId: PeerId }): Promise<PingInfo>
+
+  /** Lists or searches a peer's shares, or with `peerId: null` my own. Page by page. */
+  list(args: { peerId: PeerId | null } & ListArguments): Promise<ListPage>
+
+  addShare(args: { directory: string; name?: string }): Promise<ShareInfo>
+  removeShare(args: { shareId: string }): Promise<void>
+  rescanShare(args: { shareId: string }): Promise<void>
+  /** Directories on the helper's machine, so that a browser can choose one to share. `path` absent = the home directory. */
+  browseFolders(args: { path?: string }): Promise<FolderListing>
+
+  /** Asks for a file or directory. The same wish twice is one transfer. `id` makes a wish taken offline idempotent. */
+  download(args: { peerId: PeerId; path: SharePath; id?: string }): Promise<{ transferId: string }>
+  cancel(args: { transferId: string }): Promise<void>
+  retry(args: { transferId: string }): Promise<void>
+  /** Drops finished, failed and cancelled transfers from the list; files stay. */
+  clearFinished(): Promise<void>
+  /** The files of one transfer, page by page: what a folder wish is made of. */
+  transferFiles(args: { transferId: string; cursor?: string; limit: number }): Promise<TransferFilesPage>
+
+  /** A short-lived address on the files origin of a downloaded file (`transferId`, and `path` within it for a folder) … */
+  downloadedFileUrl(args: { transferId: string; path?: string }): Promise<{ url: string }>
+  /** … or of a peer's file, fetched range by range while it is read. Nothing is written to disk. */
+  remoteFileUrl(args: { peerId: PeerId; path: SharePath }): Promise<{ url: string; size: number; mtime: number }>
+
+  devices(): Promise<readonly DeviceInfo[]>
+  revokeDevice(args: { deviceId: string }): Promise<void>
+  /** A link with a one-time pairing code for another browser on this machine. */
+  createPairingLink(): Promise<{ url: string; expiresAt: number }>
+
+  updateSettings(args: Partial<Settings>): Promise<Settings>
+  /** Stops the helper. */
+  shutdown(): Promise<void>
+}
+
+export type ListArguments = Omit<ListRequest, 'path'> & { readonly path?: string }
+
+export interface ControlSnapshot {
+  readonly seq: number
+  readonly status: StatusInfo
+  readonly peers: readonly PeerInfo[]
+  readonly transfers: readonly TransferInfo[]
+  readonly uploads: readonly UploadInfo[]
+  readonly shares: readonly ShareInfo[]
+  readonly settings: Settings
+}
+
+/** One change. `seq` counts up by one per event to each UI; a gap means asking for a new snapshot. */
+export type ControlEvent = { readonly seq: number } & ControlChange
+export type ControlChange =
+  | { readonly type: 'status'; readonly status: StatusInfo }
+  | { readonly type: 'peer'; readonly peer: PeerInfo }
+  | { readonly type: 'peer-removed'; readonly peerId: PeerId }
+  | { readonly type: 'transfer'; readonly transfer: TransferInfo }
+  | { readonly type: 'transfer-removed'; readonly transferId: string }
+  | { readonly type: 'uploads'; readonly uploads: readonly UploadInfo[] }
+  | { readonly type: 'share'; readonly share: ShareInfo }
+  | { readonly type: 'share-removed'; readonly shareId: string }
+  | { readonly type: 'settings'; readonly settings: Settings }
+
+export interface AnnounceCodeInfo {
+  readonly code: string
+  readonly link: string
+}
+
+export interface StatusInfo {
+  readonly version: string
+  readonly peerId: PeerId
+  readonly name: string
+  readonly natKind: NatKind
+  /** UDP ports we listen on; null where the family is not available. */
+  readonly udp: { readonly v4: number | null; readonly v6: number | null }
+  /** Addresses where others may reach us, `host:port`. */
+  readonly addresses: readonly string[]
+  /** The network process: `restarting` after a crash or hang; `unavailable` where this platform has no QUIC binding. */
+  readonly network: 'ready' | 'restarting' | 'unavailable'
+  readonly downloadDirectory: string
+  readonly freeBytes: number | null
+  readonly startedAt: number
+}
+
+/**
+ * - `offline`: known, not connected; the helper keeps trying unless `away`
+ * - `dialling`: an attempt is under way
+ * - `waiting`: connected, the other person has yet to accept us
+ * - `asks`: it holds our code, and we have yet to accept it
+ * - `connected`
+ * - `away`: disconnected by the user
+ * - `blocked`
+ */
+export type PeerState = 'offline' | 'dialling' | 'waiting' | 'asks' | 'connected' | 'away' | 'blocked'
+
+export interface PeerInfo {
+  readonly peerId: PeerId
+  readonly name: string
+  readonly fingerprint: string
+  readonly state: PeerState
+  /** How we are connected, or null. */
+  readonly path: PeerPath | null
+  /** Why the last attempt failed, for people. */
+  readonly lastError: { readonly code: ErrorCode; readonly message: string } | null
+  readonly lastSeenAt: number | null
+  /** Sum of the sizes of its shares as last heard; null = not known. */
+  readonly sharedBytes: number | null
+}
+
+export interface PeerPath {
+  readonly transport: 'quic' | 'tcp'
+  readonly kind: 'loopback' | 'lan' | 'ipv6' | 'direct'
+  readonly address: string
+  readonly rttMs: number | null
+}
+
+export interface PingInfo {
+  readonly rttMs: number
+  readonly path: PeerPath
+}
+
+export interface ShareInfo {
+  readonly shareId: string
+  /** Display name: the directory's own, made distinct where two would be the same. */
+  readonly name: string
+  readonly directory: string
+  readonly state: 'scanning' | 'ready' | 'missing'
+  readonly files: number
+  readonly directories: number
+  readonly bytes: number
+  /** Entries that could not be read, skipped. */
+  readonly skipped: number
+  readonly scannedAt: number | null
+}
+
+export interface FolderListing {
+  readonly path: string
+  readonly parent: string | null
+  readonly folders: readonly { readonly name: string; readonly path: string }[]
+}
+
+/**
+ * - `queued`: its turn comes
+ * - `listing`: a directory's contents are being asked for
+ * - `running`
+ * - `waiting`: something must happen first; `reason` says what
+ * - `done`, `failed`, `cancelled`: ended
+ */
+export type TransferState = 'queued' | 'listing' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled'
+
+export interface TransferInfo {
+  readonly transferId: string
+  readonly peerId: PeerId
+  readonly peerName: string
+  readonly path: SharePath
+  readonly isDirectory: boolean | null
+  readonly state: TransferState
+  /** Why it waits or failed. */
+  readonly reason: { readonly code: ErrorCode; readonly message: string } | null
+  /** Bytes on disk and verified. */
+  readonly bytes: number
+  /** Bytes in all; null until known. */
+  readonly total: number | null
+  readonly files: { readonly done: number; readonly failed: number; readonly total: number | null }
+  readonly bytesPerSecond: number
+  /** Where it lands (a file or a directory), once known. */
+  readonly target: string | null
+  /** Things the person should know, for example "2 files changed at the source and were fetched anew". */
+  readonly notices: readonly string[]
+  readonly addedAt: number
+  readonly endedAt: number | null
+}
+
+export interface TransferFile {
+  readonly path: string
+  readonly size: number
+  readonly bytes: number
+  readonly state: TransferState
+  readonly reason: string | null
+}
+
+export interface TransferFilesPage {
+  readonly files: readonly TransferFile[]
+  readonly cursor?: string
+}
+
+export interface UploadInfo {
+  readonly peerId: PeerId
+  readonly peerName: string
+  readonly path: SharePath
+  readonly bytesPerSecond: number
+  readonly bytes: number
+}
+
+export interface DeviceInfo {
+  readonly deviceId: string
+  readonly name: string
+  readonly kind: 'browser' | 'cli'
+  readonly pairedAt: number
+  readonly lastUsedAt: number | null
+  /** The one asking. */
+  readonly current: boolean
+}
+
+export interface Settings {
+  /** Ask me before somebody who holds my code, and whom I do not know yet, may connect. */
+  readonly askBeforeAccepting: boolean
+  readonly downloadDirectory: string
+}
+
+/** The only names a control endpoint admits. */
+export const CONTROL_METHODS = [
+  'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
+  'addShare', 'removeShare', 'rescanShare', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
+  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'shutdown',
+] as const satisfies readonly (keyof ControlApi)[]
+
+export type ControlMethod = (typeof CONTROL_METHODS)[number]

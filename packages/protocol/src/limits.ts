@@ -1,0 +1,52 @@
+/** Every bound of the peer protocol `hdp/1`, each with its reason. PROTOCOL.md lists the same numbers. */
+
+/** Application protocol name in the TLS handshake. */
+export const ALPN = 'hdp/1'
+
+/** One `read` answers at most this much: it equals the stream window, so a stream never waits for a window update. */
+export const MAX_READ_BYTES = 4 * 1024 * 1024
+
+/** Reads in flight to one peer: enough to fill a long link, little enough to bound memory (8 x 4 MiB). */
+export const READS_IN_FLIGHT = 8
+
+/** Streams a peer may have open towards us at once; more are refused with `busy`. */
+export const MAX_STREAMS_PER_PEER = 64
+
+/** A whole share path in UTF-8 bytes. Linux allows 4096 including the root; long collections come close. */
+export const MAX_PATH_BYTES = 4096
+
+/** One part of a path in UTF-8 bytes: the limit of every common file system. */
+export const MAX_PATH_PART_BYTES = 255
+
+/** Parts in one path: deeper trees are mistakes or attacks. */
+export const MAX_PATH_PARTS = 128
+
+/** A search term in UTF-8 bytes. */
+export const MAX_SEARCH_BYTES = 256
+
+/** Entries in one page of a listing, whatever limit was asked for. */
+export const MAX_PAGE_ENTRIES = 1000
+
+/** An opaque listing cursor. */
+export const MAX_CURSOR_BYTES = 5 * 1024
+
+/** Request frames: a path, a search term, a cursor and some numbers. */
+export const MAX_REQUEST_FRAME_BYTES = 16 * 1024
+
+/** A page of a listing; a page ends early rather than exceed it. */
+export const MAX_PAGE_FRAME_BYTES = 512 * 1024
+
+/** `hello` in both directions. */
+export const MAX_HELLO_FRAME_BYTES = 4 * 1024
+
+/** Headers, trailers, pongs and errors. */
+export const MAX_SMALL_FRAME_BYTES = 4 * 1024
+
+/** Text of an error from a peer, in UTF-8 bytes, before it is cut. */
+export const MAX_ERROR_MESSAGE_BYTES = 500
+
+/** A peer that has opened a stream must have sent its whole request by then. */
+export const REQUEST_TIMEOUT_MS = 15_000
+
+/** A dialler must have completed the handshake and sent `hello` by then. */
+export const HANDSHAKE_TIMEOUT_MS = 10_000

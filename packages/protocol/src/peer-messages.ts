@@ -1,0 +1,91 @@
+import type { ErrorCode } from './errors.ts'
+import type { ListPage, ListRequest } from './entry.ts'
+import type { SharePath } from './share-path.ts'
+
+/**
+ * The messages of `hdp/1`. Every request travels on a bidirectional stream of its own, as one length-prefixed CBOR frame, and is answered on it.
+ *
+ * | request | answer |
+ * |---|---|
+ * | hello | any number of `wait`, then `hello` or `error`; always the first stream of a connection, opened by the dialler |
+ * | ls | `page` or `error` |
+ * | read | `data`, then `length` raw bytes, then `sent`; or `error` |
+ * | ping | `pong` |
+ * | anything else | `error` with code `unsupported` |
+ */
+export type PeerRequest = HelloMessage | LsRequest | ReadRequest | PingRequest
+
+export interface HelloMessage {
+  readonly type: 'hello'
+  /** Protocol versions spoken, best first. */
+  readonly versions: readonly number[]
+  readonly capabilities: readonly string[]
+  /** Program and version, for people reading logs: `harddrive-party/0.1.0`. */
+  readonly agent: string
+  /** 16 bytes: a knock secret that lets this peer, now known, connect to us again even after our code was renewed. */
+  readonly knockSecret: Uint8Array
+  /** 16 bytes: authenticates path probes on this connection. */
+  readonly pathKey: Uint8Array
+  /** Where the sender can be dialled, `host:port` or `[host]:port`, at most 16; hints for reconnecting. */
+  readonly addresses: readonly string[]
+}
+
+export interface WaitMessage {
+  readonly type: 'wait'
+  readonly reason: 'approval'
+}
+
+export interface LsRequest extends ListRequest {
+  readonly type: 'ls'
+}
+
+export interface ReadRequest {
+  readonly type: 'read'
+  readonly path: SharePath
+  /** First byte wanted, default 0. */
+  readonly start?: number
+  /** One past the last byte wanted; default and maximum: `start` + MAX_READ_BYTES, cut at the end of the file. */
+  readonly end?: number
+  /** Answer `source-changed` unless the file still has this size and mtime. */
+  readonly expect?: { readonly size: number; readonly mtime: number }
+}
+
+export interface PingRequest {
+  readonly type: 'ping'
+}
+
+export type PeerAnswer = HelloMessage | WaitMessage | PageMessage | DataMessage | SentMessage | PongMessage | ErrorMessage
+
+export interface PageMessage extends ListPage {
+  readonly type: 'page'
+}
+
+/** Precedes the raw bytes of a read. */
+export interface DataMessage {
+  readonly type: 'data'
+  /** The whole file's size in bytes. */
+  readonly size: number
+  readonly mtime: number
+  /** Offset of the first raw byte. */
+  readonly start: number
+  /** How many raw bytes follow, at most MAX_READ_BYTES. */
+  readonly length: number
+}
+
+/** Follows the raw bytes of a read. */
+export interface SentMessage {
+  readonly type: 'sent'
+  readonly bytes: number
+  /** SHA-256 of the raw bytes, 32 bytes. */
+  readonly hash: Uint8Array
+}
+
+export interface PongMessage {
+  readonly type: 'pong'
+}
+
+export interface ErrorMessage {
+  readonly type: 'error'
+  readonly code: ErrorCode
+  readonly message: string
+}
