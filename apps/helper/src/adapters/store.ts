@@ -1,4 +1,5 @@
 import { CodedError } from '@harddrive-party/protocol'
+import { Encoder } from 'cbor-x'
 import { type RootDatabase, open as openLmdb } from 'lmdb'
 
 /** Typed tables over one lmdb environment. Crash-safe: a put is whole or absent; `flushed` resolves when it is on the disk. */
@@ -29,14 +30,14 @@ const MAX_KEY_CHARACTERS = 512
 export function openStore(directory: string): Store {
   let root: RootDatabase
   try {
-    root = openLmdb({ path: directory, maxDbs: 32, encoding: 'cbor', noSubdir: false })
+    root = openLmdb({ path: directory, maxDbs: 32, noSubdir: false })
   } catch (cause) {
     throw new CodedError('disk-error', `cannot open the database in ${directory}`, { cause })
   }
   let closing: Promise<void> | undefined
   return {
     table: (name, decode) => {
-      const database = root.openDB<unknown, string>({ name, encoding: 'cbor' })
+      const database = root.openDB<unknown, string>({ name, encoder: new Encoder({ structuredClone: false, useRecords: false }) })
       return {
         get: (key) => decode(database.get(checkKey(key))),
         put: async (key, value) => {
