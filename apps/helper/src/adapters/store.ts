@@ -1,5 +1,5 @@
 import { CodedError } from '@harddrive-party/protocol'
-import { Encoder } from 'cbor-x'
+import { decode as decodeCbor, encode as encodeCbor } from 'cbor-x'
 import { type RootDatabase, open as openLmdb } from 'lmdb'
 
 /** Typed tables over one lmdb environment. Crash-safe: a put is whole or absent; `flushed` resolves when it is on the disk. */
@@ -37,11 +37,12 @@ export function openStore(directory: string): Store {
   let closing: Promise<void> | undefined
   return {
     table: (name, decode) => {
-      const database = root.openDB<unknown, string>({ name, encoder: new Encoder({ structuredClone: false, useRecords: false }) })
+      const database = root.openDB<Uint8Array, string>({ name, encoding: 'binary' })
+      const read = (stored: Uint8Array | undefined) => (stored === undefined ? undefined : decode(decodeCbor(stored)))
       return {
-        get: (key) => decode(database.get(checkKey(key))),
+        get: (key) => read(database.get(checkKey(key))),
         put: async (key, value) => {
-          await database.put(checkKey(key), value)
+          await database.put(checkKey(key), encodeCbor(value))
         },
         remove: async (key) => {
           await database.remove(checkKey(key))
@@ -49,7 +50,7 @@ export function openStore(directory: string): Store {
         entries: () => {
           const found = []
           for (const { key, value } of database.getRange()) {
-            const decoded = decode(value)
+            const decoded = read(value)
             if (decoded !== undefined) found.push({ key, value: decoded })
           }
           return found
