@@ -1,0 +1,8 @@
+import vue from '@vitejs/plugin-vue'
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  plugins: [vue()],
+  define: { __MOCK__: 'true' },
+  test: { name: 'pwa', environment: 'happy-dom', include: ['test/**/*.test.ts'] },
+})
