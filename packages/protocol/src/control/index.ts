@@ -1,1 +1,7 @@
 export * from './api.ts'
+export * from './client-endpoint.ts'
+export * from './control-mirror.ts'
+export * from './device-key.ts'
+export * from './handshake.ts'
+export * from './pairing-link.ts'
+export * from './socket-like.ts'
