@@ -1,0 +1,236 @@
+/**
+ * Runs the network process and watches over it: starts it, kills it when it is silent or grows too large, starts it again with everything it needs
+ * to know. Decides nothing about peers, and nothing about when to restart (core/restart-plan.ts).
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { CodedError, type PeerId } from '@harddrive-party/protocol'
+import { type RestartInput, RestartPlan } from '../core/restart-plan.ts'
+import { type NetworkMethod, decodeFromNetwork } from './ipc.ts'
+import {
+  HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS,
+  type FromNetwork, type NetworkApi, type NetworkConfig, type NetworkEvent, type PeerStatus, type ToNetwork,
+} from './network-api.ts'
+
+export interface NetworkProcessOptions {
+  readonly config: NetworkConfig
+  /** The program of the network process, absolute. */
+  readonly entry: string
+  /** Everything it says, in order. When it dies, every peer that was not offline is reported offline here first. */
+  readonly onEvent: (event: NetworkEvent) => void
+  /** It died or was killed and is being started again. */
+  readonly onDown: () => void
+  /** A new one is up and has the latest config and policy: what ran in the old one must be asked for again. */
+  readonly onRestart: () => void
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, details?: object) => void
+}
+
+export interface NetworkProcess extends NetworkApi {
+  /** Of the process running now; undefined between two. */
+  readonly pid: number | undefined
+  readonly stats: NetworkStats
+}
+
+export interface NetworkStats {
+  readonly rssBytes: number
+  readonly eventLoopP99Ms: number
+  readonly restarts: number
+}
+
+/** Restarted above this: ten times what a busy one needs. Guards against memory that a peer makes the QUIC library hold. */
+const MAX_RSS_BYTES = 1.5e9
+
+/** Until its first heartbeat; loading from a cold or busy disk takes seconds. */
+const FIRST_HEARTBEAT_TIMEOUT_MS = 20_000
+
+/** How long `close` waits for goodbyes to be said before it kills. */
+const CLOSE_TIMEOUT_MS = 3_000
+
+interface PendingCall {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: Error) => void
+}
+
+/** Starts the network process; it is at work when it reports `ready` (or `no-transport`). Never rejects a call with anything but a CodedError. */
+export function openNetworkProcess(options: NetworkProcessOptions): NetworkProcess {
+  const { entry, onEvent, onDown, onRestart, log } = options
+  const plan = new RestartPlan({
+    heartbeatMs: HEARTBEAT_MS,
+    silenceMs: HEARTBEAT_TIMEOUT_MS,
+    firstSilenceMs: FIRST_HEARTBEAT_TIMEOUT_MS,
+    maxRssBytes: MAX_RSS_BYTES,
+  })
+  let config = options.config
+  let child: ChildProcess | undefined
+  let stats = { rssBytes: 0, eventLoopP99Ms: 0, restarts: -1 }
+  let nextCallId = 0
+  const pending = new Map<number, PendingCall>()
+  const notOffline = new Map<PeerId, PeerStatus>()
+  let timer: NodeJS.Timeout | undefined
+  let closing: Promise<void> | undefined
+
+  function drive(input: RestartInput): void {
+    if (closing !== undefined) return
+    for (const effect of plan.step(performance.now(), input)) {
+      if (effect.type === 'start') start()
+      else {
+        log('error', 'killing the network process', { reason: effect.reason, pid: child?.pid, rssBytes: stats.rssBytes })
+        child?.kill('SIGKILL')
+      }
+    }
+    clearTimeout(timer)
+    const { deadline } = plan
+    if (deadline !== undefined && closing === undefined) {
+      timer = setTimeout(() => drive({ type: 'tick' }), Math.max(0, deadline - performance.now()))
+    }
+  }
+
+  function start(): void {
+    stats = { ...stats, restarts: stats.restarts + 1 }
+    const started = fork(entry, [], {
+      serialization: 'advanced',
+      // Its standard output is our standard error: ours may be carrying JSON for a script.
+      stdio: ['ignore', 2, 2, 'ipc'],
+      execArgv: [],
+    })
+    child = started
+    log('info', 'started the network process', { pid: started.pid, restarts: stats.restarts })
+    started.on('message', (raw) => {
+      if (child === started) onMessage(decodeFromNetwork(raw))
+    })
+    started.on('error', (error) => {
+      log('error', 'the network process cannot be run', { error: error.message })
+      // `exit` does not follow when it never started.
+      if (started.pid === undefined) onExit(started, null, null)
+    })
+    started.on('exit', (code, signal) => onExit(started, code, signal))
+    send(started, { kind: 'config', config })
+    drive({ type: 'started' })
+  }
+
+  function onExit(gone: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
+    if (child !== gone) return
+    child = undefined
+    const lost = new CodedError('connection-lost', 'the network process was restarted')
+    for (const call of pending.values()) call.reject(lost)
+    pending.clear()
+    if (closing !== undefined) return
+    log('warn', 'the network process is gone', { pid: gone.pid, code, signal })
+    onDown()
+    for (const { peerId } of notOffline.values()) {
+      onEvent({ type: 'peer', peer: { peerId, state: 'offline', path: null, lastError: null } })
+    }
+    notOffline.clear()
+    onEvent({ type: 'uploads', uploads: [] })
+    drive({ type: 'exited' })
+  }
+
+  function onMessage(message: FromNetwork | undefined): void {
+    if (message === undefined) {
+      log('warn', 'the network process said something that makes no sense')
+      return
+    }
+    switch (message.kind) {
+      case 'heartbeat':
+        stats = { ...stats, rssBytes: message.rssBytes, eventLoopP99Ms: message.eventLoopP99Ms }
+        drive({ type: 'heard', rssBytes: message.rssBytes })
+        return
+      case 'result':
+        take(message.id)?.resolve(message.value)
+        return
+      case 'error':
+        take(message.id)?.reject(new CodedError(message.code, message.message))
+        return
+      case 'event':
+        onNetworkEvent(message.event)
+    }
+  }
+
+  function onNetworkEvent(event: NetworkEvent): void {
+    if (event.type === 'peer') {
+      if (event.peer.state === 'offline') notOffline.delete(event.peer.peerId)
+      else if (event.peer.state !== 'away' && event.peer.state !== 'blocked') notOffline.set(event.peer.peerId, event.peer)
+    }
+    // Peers know our port: a restart must not change it.
+    if (event.type === 'ready') config = { ...config, udpPort: event.udp.v4 ?? event.udp.v6 ?? config.udpPort }
+    onEvent(event)
+    if ((event.type === 'ready' || event.type === 'no-transport') && stats.restarts > 0) onRestart()
+  }
+
+  function take(id: number): PendingCall | undefined {
+    const call = pending.get(id)
+    pending.delete(id)
+    return call
+  }
+
+  function call(method: NetworkMethod, args?: unknown): Promise<unknown> {
+    if (closing !== undefined && method !== 'close') return Promise.reject(new CodedError('closed', 'the helper is stopping'))
+    const to = child
+    if (to === undefined) return Promise.reject(new CodedError('connection-lost', 'the network process is being restarted'))
+    const id = nextCallId++
+    return new Promise((resolve, reject) => {
+      pending.set(id, { resolve, reject })
+      send(to, { kind: 'call', id, method, args })
+    })
+  }
+
+  /** For what the next process gets with its config anyway: between two processes there is nothing to fail. */
+  async function tell(method: NetworkMethod, args: unknown): Promise<void> {
+    try {
+      await call(method, args)
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'connection-lost') throw error
+    }
+  }
+
+  async function close(): Promise<void> {
+    const running = child
+    if (running === undefined) {
+      clearTimeout(timer)
+      return
+    }
+    const exited = new Promise<void>((resolve) => running.once('exit', () => resolve()))
+    call('close').catch(() => {})
+    const kill = setTimeout(() => running.kill('SIGKILL'), CLOSE_TIMEOUT_MS)
+    clearTimeout(timer)
+    await exited
+    clearTimeout(kill)
+  }
+
+  const network: NetworkProcess = {
+    get pid() {
+      return child?.pid
+    },
+    get stats() {
+      return stats
+    },
+    setPolicy: (policy) => {
+      config = { ...config, policy }
+      return tell('setPolicy', policy)
+    },
+    sharesChanged: (args) => {
+      config = { ...config, shares: args.shares }
+      return tell('sharesChanged', args)
+    },
+    setDownloadDirectory: (args) => {
+      config = { ...config, downloadDirectory: args.directory }
+      return tell('setDownloadDirectory', args)
+    },
+    connect: (args) => call('connect', args) as ReturnType<NetworkApi['connect']>,
+    disconnect: (args) => call('disconnect', args) as Promise<void>,
+    reconnect: (args) => call('reconnect', args) as Promise<void>,
+    answerPeer: (args) => call('answerPeer', args) as Promise<void>,
+    ping: (args) => call('ping', args) as ReturnType<NetworkApi['ping']>,
+    list: (args) => call('list', args) as ReturnType<NetworkApi['list']>,
+    startFile: (args) => call('startFile', args) as Promise<void>,
+    stopFile: (args) => call('stopFile', args) as Promise<void>,
+    grantFile: (args) => call('grantFile', args) as ReturnType<NetworkApi['grantFile']>,
+    close: () => (closing ??= close()),
+  }
+  start()
+  return network
+}
+
+/** A process that has just died takes no messages; its `exit` tells the rest. */
+function send(child: ChildProcess, message: ToNetwork): void {
+  if (child.connected) child.send(message, () => {})
+}
