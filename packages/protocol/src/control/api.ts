@@ -55,6 +55,8 @@ export interface ControlApi {
   createPairingLink(): Promise<{ url: string; expiresAt: number }>
 
   updateSettings(args: Partial<Settings>): Promise<Settings>
+  /** How the helper itself is doing, for benchmarks and bug reports: event-loop delays since the last call, memory now. */
+  diagnostics(): Promise<DiagnosticsInfo>
   /** Stops the helper. */
   shutdown(): Promise<void>
 }
@@ -231,11 +233,24 @@ export interface Settings {
   readonly downloadDirectory: string
 }
 
+export interface DiagnosticsInfo {
+  readonly control: ProcessFigures
+  /** Null while it is restarting. */
+  readonly network: ProcessFigures | null
+}
+
+export interface ProcessFigures {
+  readonly pid: number
+  readonly rssBytes: number
+  /** 99th percentile of the event loop's delay, milliseconds. */
+  readonly eventLoopP99Ms: number
+}
+
 /** The only names a control endpoint admits. */
 export const CONTROL_METHODS = [
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
-  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'shutdown',
+  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'diagnostics', 'shutdown',
 ] as const satisfies readonly (keyof ControlApi)[]
 
 export type ControlMethod = (typeof CONTROL_METHODS)[number]
