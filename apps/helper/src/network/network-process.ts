@@ -4,7 +4,8 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
-import { type RestartInput, RestartPlan } from '../core/restart-plan.ts'
+import { type Driven, drive } from '../adapters/drive.ts'
+import { type RestartEffect, type RestartInput, RestartPlan } from '../core/restart-plan.ts'
 import { type NetworkMethod, decodeFromNetwork } from './ipc.ts'
 import {
   HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS,
@@ -65,23 +66,15 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
   let nextCallId = 0
   const pending = new Map<number, PendingCall>()
   const notOffline = new Map<PeerId, PeerStatus>()
-  let timer: NodeJS.Timeout | undefined
   let closing: Promise<void> | undefined
 
-  function drive(input: RestartInput): void {
-    if (closing !== undefined) return
-    for (const effect of plan.step(performance.now(), input)) {
-      if (effect.type === 'start') start()
-      else {
-        log('error', 'killing the network process', { reason: effect.reason, pid: child?.pid, rssBytes: stats.rssBytes })
-        child?.kill('SIGKILL')
-      }
+  function perform(effect: RestartEffect): void {
+    if (effect.type === 'start') {
+      start()
+      return
     }
-    clearTimeout(timer)
-    const { deadline } = plan
-    if (deadline !== undefined && closing === undefined) {
-      timer = setTimeout(() => drive({ type: 'tick' }), Math.max(0, deadline - performance.now()))
-    }
+    log('error', 'killing the network process', { reason: effect.reason, pid: child?.pid, rssBytes: stats.rssBytes })
+    child?.kill('SIGKILL')
   }
 
   function start(): void {
@@ -104,7 +97,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     })
     started.on('exit', (code, signal) => onExit(started, code, signal))
     send(started, { kind: 'config', config })
-    drive({ type: 'started' })
+    watch.input({ type: 'started' })
   }
 
   function onExit(gone: ChildProcess, code: number | null, signal: NodeJS.Signals | null): void {
@@ -121,7 +114,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     }
     notOffline.clear()
     onEvent({ type: 'uploads', uploads: [] })
-    drive({ type: 'exited' })
+    watch.input({ type: 'exited' })
   }
 
   function onMessage(message: FromNetwork | undefined): void {
@@ -132,7 +125,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     switch (message.kind) {
       case 'heartbeat':
         stats = { ...stats, rssBytes: message.rssBytes, eventLoopP99Ms: message.eventLoopP99Ms }
-        drive({ type: 'heard', rssBytes: message.rssBytes })
+        watch.input({ type: 'heard', rssBytes: message.rssBytes })
         return
       case 'result':
         take(message.id)?.resolve(message.value)
@@ -184,14 +177,11 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
 
   async function close(): Promise<void> {
     const running = child
-    if (running === undefined) {
-      clearTimeout(timer)
-      return
-    }
+    watch.close()
+    if (running === undefined) return
     const exited = new Promise<void>((resolve) => running.once('exit', () => resolve()))
     call('close').catch(() => {})
     const kill = setTimeout(() => running.kill('SIGKILL'), CLOSE_TIMEOUT_MS)
-    clearTimeout(timer)
     await exited
     clearTimeout(kill)
   }
@@ -226,6 +216,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     grantFile: (args) => call('grantFile', args) as ReturnType<NetworkApi['grantFile']>,
     close: () => (closing ??= close()),
   }
+  const watch: Driven<RestartInput> = drive(plan, perform)
   start()
   return network
 }
