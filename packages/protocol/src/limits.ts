@@ -45,6 +45,19 @@ export const MAX_SMALL_FRAME_BYTES = 4 * 1024
 /** Text of an error from a peer, in UTF-8 bytes, before it is cut. */
 export const MAX_ERROR_MESSAGE_BYTES = 500
 
+/** Protocol versions in a `hello`: more would be a mistake. */
+export const MAX_HELLO_VERSIONS = 16
+
+/** Capabilities in a `hello`, and the length of each in UTF-8 bytes. */
+export const MAX_CAPABILITIES = 32
+export const MAX_CAPABILITY_BYTES = 64
+
+/** The program's name and version in a `hello`, in UTF-8 bytes, before it is cut. */
+export const MAX_AGENT_BYTES = 100
+
+/** Addresses in a `hello`. */
+export const MAX_HELLO_ADDRESSES = 16
+
 /** A peer that has opened a stream must have sent its whole request by then. */
 export const REQUEST_TIMEOUT_MS = 15_000
 

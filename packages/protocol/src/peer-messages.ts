@@ -58,6 +58,8 @@ export type PeerAnswer = HelloMessage | WaitMessage | PageMessage | DataMessage 
 
 export interface PageMessage extends ListPage {
   readonly type: 'page'
+  /** Set by the decoder and never sent: entries left out because their paths break a rule. Absent = none. */
+  readonly rejected?: number
 }
 
 /** Precedes the raw bytes of a read. */
