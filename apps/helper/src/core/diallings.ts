@@ -1,0 +1,103 @@
+import type { Endpoint, PeerId } from '@harddrive-party/protocol'
+import { DialPlan } from './dial-plan.ts'
+import type { DialEffect, DialInput } from './dial-plan.ts'
+import type { LinkFault, LinksEffect } from './peer-link-messages.ts'
+import type { Peer, Wish } from './peer-link-state.ts'
+
+/** The dial plans that are running for different peers, their attempts numbered through. Does not decide whom to dial. */
+
+/** Peers dialled at once, so that a long list of absent friends does not flood the network at start. */
+export const MAX_DIALLING = 32
+
+export interface Dialling {
+  readonly plan: DialPlan
+  readonly knockSecret: string
+  readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
+  /** Attempt number of the plan -> number of the dial. */
+  readonly dials: Map<number, number>
+  readonly wish: Wish | null
+  /** Null while only the hash of its key is known. */
+  peer: Peer | null
+}
+
+export type DiallingStart = Omit<Dialling, 'plan' | 'dials'> & { readonly addresses: readonly Endpoint[] }
+
+export interface DiallingsOptions {
+  order(effect: Extract<LinksEffect, { type: 'dial' | 'abort-dial' }>): void
+  /** @param fault null when it succeeded or was given up */
+  ended(dialling: Dialling, fault: LinkFault | null): void
+}
+
+export class Diallings {
+  readonly #options: DiallingsOptions
+  readonly #running = new Set<Dialling>()
+  readonly #dials = new Map<number, { readonly dialling: Dialling; readonly attempt: number }>()
+  #lastDial = 0
+
+  constructor(options: DiallingsOptions) {
+    this.#options = options
+  }
+
+  /** Whether peers whose time has come have to wait; what a person asks for goes ahead regardless. */
+  get isFull(): boolean {
+    return this.#running.size >= MAX_DIALLING
+  }
+
+  get deadline(): number | undefined {
+    let earliest: number | undefined
+    for (const { plan } of this.#running) {
+      if (plan.deadline !== undefined && (earliest === undefined || plan.deadline < earliest)) earliest = plan.deadline
+    }
+    return earliest
+  }
+
+  /** @returns one that runs once it is given `start` */
+  prepare({ addresses, knockSecret, expect, wish, peer }: DiallingStart): Dialling {
+    const dialling: Dialling = { plan: new DialPlan(addresses), dials: new Map(), knockSecret, expect, wish, peer }
+    this.#running.add(dialling)
+    return dialling
+  }
+
+  /** @returns undefined for a dial that has been given up */
+  find(dial: number): { readonly dialling: Dialling; readonly attempt: number } | undefined {
+    return this.#dials.get(dial)
+  }
+
+  step(now: number, dialling: Dialling, input: DialInput): void {
+    if (!this.#running.has(dialling)) return
+    for (const effect of dialling.plan.step(now, input)) this.#perform(dialling, effect)
+    if (input.type === 'abort') this.#end(dialling, null)
+  }
+
+  tick(now: number): void {
+    for (const dialling of this.#running) {
+      if (dialling.plan.deadline !== undefined && dialling.plan.deadline <= now) this.step(now, dialling, { type: 'tick' })
+    }
+  }
+
+  #perform(dialling: Dialling, effect: DialEffect): void {
+    switch (effect.type) {
+      case 'attempt': {
+        const dial = ++this.#lastDial
+        dialling.dials.set(effect.attempt, dial)
+        this.#dials.set(dial, { dialling, attempt: effect.attempt })
+        const { knockSecret, expect } = dialling
+        return this.#options.order({ type: 'dial', dial, endpoint: effect.endpoint, knockSecret, expect })
+      }
+      case 'abort-attempt': {
+        const dial = dialling.dials.get(effect.attempt)
+        if (dial === undefined) return
+        this.#dials.delete(dial)
+        return this.#options.order({ type: 'abort-dial', dial })
+      }
+      case 'succeeded': return this.#end(dialling, null)
+      case 'failed': return this.#end(dialling, effect.fault)
+    }
+  }
+
+  #end(dialling: Dialling, fault: LinkFault | null): void {
+    this.#running.delete(dialling)
+    for (const dial of dialling.dials.values()) this.#dials.delete(dial)
+    this.#options.ended(dialling, fault)
+  }
+}

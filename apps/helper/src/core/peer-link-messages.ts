@@ -1,0 +1,95 @@
+import type { Endpoint, ErrorCode, Fault, PeerId } from '@harddrive-party/protocol'
+
+/** What goes into and comes out of the machine in `peer-links.ts`. Shapes and the wording of failures only; decides nothing. */
+
+export type LinkFault = Fault<ErrorCode>
+export type LinkRole = 'dialler' | 'listener'
+export type LinkState = 'offline' | 'dialling' | 'waiting' | 'asks' | 'connected' | 'away' | 'blocked'
+/** The close codes that this machine gives or reads: those of the wire, and `lost` for a connection that ended without a word. */
+export type LinkCloseCode = 'goodbye' | 'duplicate' | 'refused' | 'blocked' | 'protocol' | 'restart' | 'wrong-identity'
+
+export interface LinkPolicy {
+  /** Changes when the announce code is renewed. */
+  readonly codeSecret: string
+  readonly askBeforeAccepting: boolean
+  readonly peers: readonly LinkPolicyPeer[]
+}
+
+export interface LinkPolicyPeer {
+  readonly peerId: PeerId
+  readonly blocked: boolean
+  readonly wanted: boolean
+  readonly addresses: readonly Endpoint[]
+  /** Hex; null = it cannot be dialled. */
+  readonly knockSecret: string | null
+}
+
+export type LinksInput =
+  | { readonly type: 'policy'; readonly policy: LinkPolicy }
+  /** A person wants to be connected to the owner of a code. `connect` numbers the wish. */
+  | {
+    readonly type: 'connect'; readonly connect: number; readonly keyHash: string; readonly knockSecret: string; readonly addresses: readonly Endpoint[]
+  }
+  | { readonly type: 'disconnect'; readonly peerId: PeerId }
+  | { readonly type: 'reconnect'; readonly peerId: PeerId }
+  | { readonly type: 'answer'; readonly peerId: PeerId; readonly accept: boolean }
+  /** The machine woke up or changed networks: waiting for the next attempt makes no sense any more. */
+  | { readonly type: 'wake' }
+  /** Somebody connected to us and proved a key. */
+  | { readonly type: 'arrived'; readonly link: number; readonly peerId: PeerId; readonly knock: 'code' | 'known' }
+  | { readonly type: 'dialled'; readonly dial: number; readonly link: number; readonly peerId: PeerId }
+  | { readonly type: 'dial-failed'; readonly dial: number; readonly fault: LinkFault }
+  /** A dialler's hello was read and is good. */
+  | { readonly type: 'hello'; readonly link: number }
+  /** Our hello was answered with a good one. */
+  | { readonly type: 'greeted'; readonly link: number }
+  /** Our hello was answered with `wait`. */
+  | { readonly type: 'waits'; readonly link: number }
+  /** `told`: the other side was sent the reason and needs a moment to read it. */
+  | { readonly type: 'hello-failed'; readonly link: number; readonly fault: LinkFault; readonly told: boolean }
+  | { readonly type: 'probed'; readonly link: number; readonly alive: boolean }
+  | { readonly type: 'closed'; readonly link: number; readonly by: 'us' | 'peer' | 'timeout' | 'transport'; readonly code: LinkCloseCode | 'lost' }
+  | { readonly type: 'tick' }
+
+export type LinksEffect =
+  | {
+    readonly type: 'dial'; readonly dial: number; readonly endpoint: Endpoint; readonly knockSecret: string
+    readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
+  }
+  | { readonly type: 'abort-dial'; readonly dial: number }
+  /** Say hello as the dialler. */
+  | { readonly type: 'greet'; readonly link: number }
+  /** Answer the hello with `wait`. */
+  | { readonly type: 'hold'; readonly link: number }
+  /** Answer the hello with ours; from now on its streams are served. */
+  | { readonly type: 'admit'; readonly link: number }
+  /** Find out whether the peer still has this connection. */
+  | { readonly type: 'probe'; readonly link: number }
+  | { readonly type: 'close'; readonly link: number; readonly code: LinkCloseCode }
+  /** This peer is let in or let us in: it is to be remembered. */
+  | { readonly type: 'known'; readonly peerId: PeerId; readonly link: number }
+  | { readonly type: 'status'; readonly peerId: PeerId; readonly status: LinkStatus }
+  | { readonly type: 'connect-succeeded'; readonly connect: number; readonly peerId: PeerId; readonly state: 'connected' | 'waiting' }
+  | { readonly type: 'connect-failed'; readonly connect: number; readonly fault: LinkFault }
+
+export interface LinkStatus {
+  readonly state: LinkState
+  /** The connection that `state` is about. */
+  readonly link: number | null
+  readonly lastError: LinkFault | null
+}
+
+/** Why a connection ended, for people. */
+export function closeFault(code: LinkCloseCode | 'lost', whileWaiting: boolean): LinkFault {
+  switch (code) {
+    case 'refused':
+      return { code: 'refused', message: whileWaiting ? 'the other person did not accept' : 'the other side does not want a connection now' }
+    case 'blocked': return { code: 'blocked', message: 'the other side has blocked this helper' }
+    case 'protocol': return { code: 'bad-answer', message: 'the two helpers did not understand each other' }
+    case 'wrong-identity': return { code: 'wrong-identity', message: 'the other side expected somebody else' }
+    case 'goodbye':
+    case 'restart': return { code: 'closed', message: 'the other side went offline' }
+    case 'duplicate':
+    case 'lost': return { code: 'connection-lost', message: 'the connection was lost' }
+  }
+}

@@ -1,0 +1,110 @@
+import { keyHashOf } from '@harddrive-party/protocol'
+import type { Endpoint, PeerId } from '@harddrive-party/protocol'
+import { chooseConnection } from './connection-set.ts'
+import type { Candidate } from './connection-set.ts'
+import type { Dialling } from './diallings.ts'
+import type { LinkFault, LinkPolicyPeer, LinkState, LinkStatus } from './peer-link-messages.ts'
+
+/** What `peer-links.ts` remembers of peers, connections and wishes, and what can be read off it. Changes nothing. */
+
+export interface Link extends Candidate {
+  readonly peer: Peer
+  /** Which of our secrets it knew; null when we dialled. */
+  readonly knock: 'code' | 'known' | null
+  /** `told`: hello failed, and the other side is reading why. */
+  phase: 'hello' | 'asks' | 'waiting' | 'ready' | 'told'
+  order: number
+  doubted: boolean
+  readyAt: number
+  /** When hello must have ended, or when a connection that lost is closed. */
+  until: number | undefined
+}
+
+/** A person's wish to be connected to the owner of a code. */
+export interface Wish {
+  readonly keyHash: string
+  readonly knockSecret: string
+  readonly addresses: readonly Endpoint[]
+  /** Who is to be told of the outcome. */
+  connects: number[]
+  /** The other side said `wait`: from then on the wish survives lost connections. */
+  held: boolean
+  dialling: Dialling | null
+}
+
+export interface Peer {
+  readonly peerId: PeerId
+  policy: LinkPolicyPeer | null
+  away: boolean
+  /** Let in before the policy could know of it. */
+  introduced: boolean
+  wish: Wish | null
+  dialling: Dialling | null
+  readonly links: Set<Link>
+  retryAt: number | undefined
+  /** Attempts that failed in a row. */
+  failures: number
+  fault: LinkFault | null
+  /** What was last said about it. */
+  told: LinkStatus | null
+}
+
+export function newPeer(peerId: PeerId): Peer {
+  return {
+    peerId, policy: null, away: false, introduced: false, wish: null, dialling: null, links: new Set(), retryAt: undefined, failures: 0, fault: null,
+    told: null,
+  }
+}
+
+/** Hex of the hash that announce codes carry in place of the key. */
+export function keyHashText(peerId: PeerId): string {
+  return Array.from(keyHashOf(peerId), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** Whether nobody here has ever wanted anything of it. */
+export function isStranger(peer: Peer): boolean {
+  return peer.policy === null && !peer.introduced && peer.wish === null
+}
+
+/** A stranger that has only connected is nobody yet. */
+export function isWorthTelling(peer: Peer): boolean {
+  return !isStranger(peer) || peer.told !== null || [...peer.links].some((link) => link.phase === 'asks')
+}
+
+/** The wait after a first failure; it doubles with each one more. */
+export const FIRST_RETRY_MS = 500
+export const LONGEST_RETRY_MS = 30_000
+/** At start, and when many become due at once, the dialling is spread over this long. */
+export const START_SPREAD_MS = 250
+
+/** @param random uniform in [0, 1): half of the wait is left to it, so that two helpers, or many after a power cut, do not keep meeting */
+export function retryDelayMs(failures: number, random: number): number {
+  return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
+}
+
+/** Whether it should be dialled by itself and can be. */
+export function canDial(peer: Peer): boolean {
+  if (peer.away || peer.policy?.blocked || peer.dialling) return false
+  if ([...peer.links].some((link) => link.phase === 'ready' || link.role === 'dialler')) return false
+  if (peer.wish?.held) return true
+  return peer.policy !== null && peer.policy.knockSecret !== null && peer.policy.addresses.length > 0
+}
+
+/** The connection that is used for requests. */
+export function chosenLink(self: PeerId, peer: Peer): Link | undefined {
+  return chooseConnection(self, peer.peerId, [...peer.links].filter((link) => link.phase === 'ready'))
+}
+
+export function statusOf(self: PeerId, peer: Peer): LinkStatus {
+  const chosen = chosenLink(self, peer)
+  const links = [...peer.links]
+  const shown = (state: LinkState, link?: Link): LinkStatus => ({ state, link: link?.link ?? null, lastError: chosen ? null : peer.fault })
+  if (peer.policy?.blocked) return shown('blocked')
+  if (chosen) return shown('connected', chosen)
+  for (const phase of ['asks', 'waiting'] as const) {
+    const link = links.find((candidate) => candidate.phase === phase)
+    if (link) return shown(phase, link)
+  }
+  if (peer.dialling || links.some((link) => link.role === 'dialler')) return shown('dialling')
+  return shown(peer.away ? 'away' : 'offline')
+}

@@ -1,0 +1,482 @@
+import { HANDSHAKE_TIMEOUT_MS } from '@harddrive-party/protocol'
+import type { PeerId } from '@harddrive-party/protocol'
+import { Admission, MAX_ARRIVALS_PER_PEER } from './admission.ts'
+import { raisesDoubt } from './connection-set.ts'
+import { Diallings } from './diallings.ts'
+import type { Dialling, DiallingStart } from './diallings.ts'
+import type { Machine } from './machine.ts'
+import { closeFault } from './peer-link-messages.ts'
+import type { LinkCloseCode, LinkFault, LinkPolicy, LinkRole, LinkStatus, LinksEffect, LinksInput } from './peer-link-messages.ts'
+import { START_SPREAD_MS, canDial, chosenLink, isStranger, isWorthTelling, keyHashText, newPeer, retryDelayMs, statusOf } from './peer-link-state.ts'
+import type { Link, Peer, Wish } from './peer-link-state.ts'
+
+/**
+ * Decides with whom we are connected: who is let in, which connection per peer is kept, whom we dial and when again. It knows connections by
+ * number only, does not know what is said on them after hello, and remembers nothing beyond its life.
+ *
+ * One connection: hello -> (asks | waiting) -> ready, and from everywhere to closed. A peer's state is read off its connections.
+ */
+
+/** Connections in all. A helper serves people who know each other; beyond this lies an attack or a mistake. */
+export const MAX_CONNECTIONS = 256
+/** How long the connection that lost is kept: requests under way on it may end. */
+export const DUPLICATE_GRACE_MS = 1_000
+/** How long the other side may take to read why hello failed. */
+const TOLD_GRACE_MS = 1_000
+/** A connection that lived this long was a success; a shorter one does not restart the backoff. */
+const STEADY_MS = 5_000
+export interface PeerLinksOptions {
+  readonly self: PeerId
+  /** Uniform in [0, 1). */
+  random(): number
+}
+
+export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
+  readonly #self: PeerId
+  readonly #options: PeerLinksOptions
+  readonly #peers = new Map<PeerId, Peer>()
+  readonly #links = new Map<number, Link>()
+  /** Wishes whose owner's whole key is not known yet, by key hash. */
+  readonly #wishes = new Map<string, Wish>()
+  readonly #diallings = new Diallings({
+    order: (effect) => void this.#effects.push(effect),
+    ended: (dialling, fault) => this.#diallingEnded(dialling, fault),
+  })
+  readonly #admission = new Admission()
+  #now = 0
+  #effects: LinksEffect[] = []
+  #lastOrder = 0
+
+  constructor(options: PeerLinksOptions) {
+    this.#self = options.self
+    this.#options = options
+  }
+
+  get deadline(): number | undefined {
+    let earliest: number | undefined
+    const consider = (at: number | undefined): void => {
+      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
+    }
+    for (const link of this.#links.values()) consider(link.until)
+    consider(this.#diallings.deadline)
+    if (!this.#diallings.isFull) for (const peer of this.#peers.values()) consider(peer.retryAt)
+    return earliest
+  }
+
+  step(now: number, input: LinksInput): LinksEffect[] {
+    this.#now = now
+    this.#effects = []
+    this.#take(input)
+    this.#dialWhoIsDue()
+    for (const peer of this.#peers.values()) this.#tell(peer)
+    return this.#effects
+  }
+
+  /** The connection in use, while the peer is `connected`. */
+  connection(peerId: PeerId): number | undefined {
+    const peer = this.#peers.get(peerId)
+    return peer && this.#chosen(peer)?.link
+  }
+
+  status(peerId: PeerId): LinkStatus | undefined {
+    const peer = this.#peers.get(peerId)
+    return peer && statusOf(this.#self, peer)
+  }
+
+  /** Of every peer that is known, connected, asking, waited for or dialled. */
+  statuses(): { readonly peerId: PeerId; readonly status: LinkStatus }[] {
+    return [...this.#peers.values()].flatMap((peer) => (isWorthTelling(peer) ? [{ peerId: peer.peerId, status: statusOf(this.#self, peer) }] : []))
+  }
+
+  #take(input: LinksInput): void {
+    switch (input.type) {
+      case 'policy': return this.#takePolicy(input.policy)
+      case 'connect': return this.#connect(input)
+      case 'disconnect': return this.#disconnect(input.peerId)
+      case 'reconnect': return this.#reconnect(input.peerId)
+      case 'answer': return this.#answer(input.peerId, input.accept)
+      case 'wake':
+        for (const peer of this.#peers.values()) if (peer.retryAt !== undefined) this.#retrySoon(peer)
+        return
+      case 'arrived': return this.#arrived(input.link, input.peerId, input.knock)
+      case 'dialled': return this.#dialled(input.dial, input.link, input.peerId)
+      case 'dial-failed': {
+        const found = this.#diallings.find(input.dial)
+        if (found) this.#diallings.step(this.#now, found.dialling, { type: 'attempt-failed', attempt: found.attempt, fault: input.fault })
+        return
+      }
+      case 'tick': return this.#tick()
+      default: {
+        const link = this.#links.get(input.link)
+        // Anything else is news of a connection that we have closed.
+        if (link) this.#takeFromLink(link, input)
+      }
+    }
+  }
+
+  #takeFromLink(link: Link, input: Extract<LinksInput, { link: number }>): void {
+    switch (input.type) {
+      case 'hello':
+        if (link.role === 'listener' && link.phase === 'hello') this.#receive(link)
+        return
+      case 'greeted':
+        if (link.role === 'dialler' && (link.phase === 'hello' || link.phase === 'waiting')) this.#ready(link)
+        return
+      case 'waits': return this.#waits(link)
+      case 'hello-failed': return this.#helloFailed(link, input.fault, input.told)
+      case 'probed': return this.#probed(link, input.alive)
+      case 'closed': return this.#gone(link, closeFault(input.code, link.phase === 'waiting'))
+    }
+  }
+
+  #tick(): void {
+    this.#diallings.tick(this.#now)
+    for (const link of this.#links.values()) {
+      if (link.until === undefined || link.until > this.#now) continue
+      if (link.phase === 'hello') this.#end(link, 'protocol', { code: 'timed-out', message: 'the other side did not say hello in time' })
+      else this.#end(link, link.phase === 'told' ? 'protocol' : 'duplicate', closeFault('duplicate', false))
+    }
+  }
+
+  // --- whom the person and the policy want
+
+  #takePolicy(policy: LinkPolicy): void {
+    const renewed = policy.codeSecret !== this.#admission.policy.codeSecret
+    this.#admission.policy = policy
+    const named = new Map(policy.peers.map((entry) => [entry.peerId, entry]))
+    named.delete(this.#self)
+    for (const peer of this.#peers.values()) if (peer.policy && !named.has(peer.peerId)) this.#forget(peer)
+    for (const entry of named.values()) {
+      const peer = this.#peerOf(entry.peerId)
+      const before = peer.policy
+      peer.policy = entry
+      peer.introduced = false
+      // `disconnect` and `reconnect` came first; a policy on its way at that moment must not undo them.
+      if (before === null) peer.away ||= !entry.wanted
+      else if (before.wanted !== entry.wanted) peer.away = !entry.wanted
+      if (entry.blocked) this.#leave(peer, 'blocked', { code: 'blocked', message: 'you have blocked this peer' })
+      else if (peer.away) this.#leave(peer, 'goodbye', { code: 'aborted', message: 'disconnected' })
+      else if (before === null || before.blocked || before.wanted !== entry.wanted) this.#retrySoon(peer)
+      else this.#retry(peer)
+    }
+    for (const link of this.#links.values()) {
+      const stranger = link.role === 'listener' && isStranger(link.peer)
+      if (stranger && renewed && link.knock === 'code' && link.phase !== 'ready') this.#end(link, 'refused')
+      else if (link.phase === 'asks' && this.#admission.verdict(this.#now, link, this.#links.values()) === 'admit') this.#admit(link)
+    }
+  }
+
+  #forget(peer: Peer): void {
+    peer.policy = null
+    peer.introduced = false
+    peer.retryAt = undefined
+    // A wish made meanwhile stands: the person asked for this peer anew.
+    if (peer.wish === null) this.#leave(peer, 'refused', { code: 'aborted', message: 'forgotten' })
+    peer.fault = null
+    peer.away = false
+  }
+
+  #connect(input: Extract<LinksInput, { type: 'connect' }>): void {
+    const { connect, keyHash, knockSecret, addresses } = input
+    const fail = (fault: LinkFault): void => void this.#effects.push({ type: 'connect-failed', connect, fault })
+    if (keyHash === keyHashText(this.#self)) return fail({ code: 'bad-request', message: 'this is your own code' })
+    const peer = [...this.#peers.values()].find((candidate) => keyHashText(candidate.peerId) === keyHash)
+    if (peer?.policy?.blocked) return fail({ code: 'blocked', message: 'you have blocked this peer' })
+    const earlier = peer ? peer.wish : this.#wishes.get(keyHash)
+    const wish: Wish = { keyHash, knockSecret, addresses, connects: [...(earlier?.connects ?? []), connect], held: earlier?.held ?? false, dialling: null }
+    // A dialling under way may know the wrong secret or addresses: the newest code is what counts.
+    this.#stopDialling(peer?.dialling ?? earlier?.dialling ?? null)
+    if (!peer) {
+      this.#wishes.set(keyHash, wish)
+      return this.#dialWish(wish, null)
+    }
+    peer.away = false
+    peer.wish = wish
+    if (this.#chosen(peer)) return this.#settle(peer, 'connected')
+    const links = [...peer.links]
+    const asking = links.find((link) => link.phase === 'asks')
+    if (asking) return this.#admit(asking)
+    if (links.some((link) => link.phase === 'waiting')) return this.#settle(peer, 'waiting')
+    if (!links.some((link) => link.role === 'dialler' && link.phase === 'hello')) this.#dialWish(wish, peer)
+  }
+
+  #dialWish(wish: Wish, peer: Peer | null): void {
+    const addresses = [...wish.addresses, ...(peer?.policy?.addresses ?? [])]
+    this.#startDialling({ wish, peer, addresses, knockSecret: wish.knockSecret, expect: peer ? { peerId: peer.peerId } : { keyHash: wish.keyHash } })
+  }
+
+  #disconnect(peerId: PeerId): void {
+    const peer = this.#peers.get(peerId)
+    if (!peer) return
+    peer.away = true
+    this.#leave(peer, 'goodbye', { code: 'aborted', message: 'disconnected' })
+  }
+
+  #reconnect(peerId: PeerId): void {
+    const peer = this.#peers.get(peerId)
+    if (!peer) return
+    peer.away = false
+    peer.failures = 0
+    this.#retrySoon(peer, 0)
+  }
+
+  #answer(peerId: PeerId, accept: boolean): void {
+    for (const link of this.#peers.get(peerId)?.links ?? []) {
+      if (link.phase !== 'asks') continue
+      if (accept) return this.#admit(link)
+      this.#admission.decline(this.#now, peerId)
+      this.#end(link, 'refused')
+    }
+  }
+
+  /** Ends everything with a peer and everything that would bring it back. */
+  #leave(peer: Peer, code: LinkCloseCode, fault: LinkFault): void {
+    this.#stopDialling(peer.dialling)
+    peer.retryAt = undefined
+    if (peer.wish) this.#giveUp(peer, peer.wish, fault)
+    for (const link of peer.links) this.#close(link, code)
+    peer.fault = null
+  }
+
+  // --- who comes
+
+  #arrived(link: number, peerId: PeerId, knock: 'code' | 'known'): void {
+    const close = (code: LinkCloseCode): void => void this.#effects.push({ type: 'close', link, code })
+    if (peerId === this.#self || this.#links.size >= MAX_CONNECTIONS) return close('refused')
+    const peer = this.#peerOf(peerId)
+    if (peer.policy?.blocked) return close('blocked')
+    if (peer.away) return close('refused')
+    if (isStranger(peer) && this.#admission.isFullOfStrangers(this.#links.values())) return close('refused')
+    const silent = [...peer.links].filter((other) => other.role === 'listener' && other.phase === 'hello')
+    if (silent.length >= MAX_ARRIVALS_PER_PEER && silent[0]) this.#close(silent[0], 'duplicate')
+    this.#addLink(link, peer, 'listener', knock)
+  }
+
+  #receive(link: Link): void {
+    const verdict = this.#admission.verdict(this.#now, link, this.#links.values())
+    if (verdict === 'admit') return this.#admit(link)
+    if (verdict !== 'ask') return this.#end(link, verdict)
+    for (const other of link.peer.links) if (other.phase === 'asks') this.#close(other, 'duplicate')
+    link.phase = 'asks'
+    link.until = undefined
+    this.#effects.push({ type: 'hold', link: link.link })
+  }
+
+  #admit(link: Link): void {
+    this.#effects.push({ type: 'admit', link: link.link })
+    this.#ready(link)
+  }
+
+  // --- connections
+
+  #addLink(link: number, peer: Peer, role: LinkRole, knock: 'code' | 'known' | null): Link {
+    const until = this.#now + HANDSHAKE_TIMEOUT_MS
+    const added: Link = { link, peer, role, knock, phase: 'hello', order: 0, doubted: false, readyAt: 0, until }
+    this.#links.set(link, added)
+    peer.links.add(added)
+    return added
+  }
+
+  #waits(link: Link): void {
+    if (link.role !== 'dialler' || link.phase !== 'hello') return
+    link.phase = 'waiting'
+    link.until = undefined
+    if (link.peer.wish) link.peer.wish.held = true
+    this.#settle(link.peer, 'waiting')
+  }
+
+  #ready(link: Link): void {
+    const { peer } = link
+    for (const other of peer.links) {
+      if (other === link) continue
+      if (other.phase === 'asks') this.#close(other, 'duplicate')
+      if (other.phase !== 'ready' || other.doubted || !raisesDoubt(this.#self, peer.peerId, other, link)) continue
+      other.doubted = true
+      this.#effects.push({ type: 'probe', link: other.link })
+    }
+    link.phase = 'ready'
+    link.order = ++this.#lastOrder
+    link.readyAt = this.#now
+    link.until = undefined
+    if (peer.policy === null) peer.introduced = true
+    peer.fault = null
+    peer.retryAt = undefined
+    this.#stopDialling(peer.dialling)
+    this.#choose(peer)
+    this.#effects.push({ type: 'known', peerId: peer.peerId, link: link.link })
+    this.#settle(peer, 'connected')
+  }
+
+  #chosen(peer: Peer): Link | undefined {
+    return chosenLink(this.#self, peer)
+  }
+
+  /** Gives every connection that lost its time; one that is in doubt has until it is probed. */
+  #choose(peer: Peer): void {
+    const chosen = this.#chosen(peer)
+    for (const link of peer.links) {
+      if (link.phase !== 'ready') continue
+      if (link === chosen || link.doubted) link.until = undefined
+      else link.until ??= this.#now + DUPLICATE_GRACE_MS
+    }
+  }
+
+  #probed(link: Link, alive: boolean): void {
+    if (!link.doubted) return
+    link.doubted = false
+    if (alive) this.#choose(link.peer)
+    else this.#end(link, 'duplicate', closeFault('lost', false))
+  }
+
+  #helloFailed(link: Link, fault: LinkFault, told: boolean): void {
+    if (link.phase === 'ready' || link.phase === 'told') return
+    if (!told) return this.#end(link, 'protocol', fault)
+    link.phase = 'told'
+    link.until = this.#now + TOLD_GRACE_MS
+  }
+
+  #close(link: Link, code: LinkCloseCode): void {
+    this.#effects.push({ type: 'close', link: link.link, code })
+    this.#remove(link)
+  }
+
+  #end(link: Link, code: LinkCloseCode, fault?: LinkFault): void {
+    this.#effects.push({ type: 'close', link: link.link, code })
+    this.#gone(link, fault ?? closeFault(code, false))
+  }
+
+  #remove(link: Link): void {
+    this.#links.delete(link.link)
+    link.peer.links.delete(link)
+  }
+
+  /** A connection is no more: what follows for its peer. */
+  #gone(link: Link, fault: LinkFault): void {
+    const { peer } = link
+    this.#remove(link)
+    this.#choose(peer)
+    if (this.#chosen(peer) || peer.dialling) return
+    const mattered = link.phase === 'ready' || link.role === 'dialler'
+    const another = [...peer.links].some((other) => other.phase !== 'told')
+    // A stranger's connection is its own affair, and while another one is being set up nothing has failed yet.
+    if (!mattered || another) return
+    if (link.phase === 'ready' && this.#now - link.readyAt >= STEADY_MS) peer.failures = 0
+    if (peer.wish && (fault.code === 'refused' || fault.code === 'blocked')) peer.wish.held = false
+    this.#failed(peer, peer.wish, fault)
+  }
+
+  #failed(peer: Peer | null, wish: Wish | null, fault: LinkFault): void {
+    if (wish) this.#giveUp(peer, wish, fault)
+    if (!peer) return
+    peer.fault = fault
+    peer.failures++
+    peer.retryAt = undefined
+    this.#retry(peer)
+  }
+
+  /** Tells who waits for the wish; drops it unless the other person may still accept. */
+  #giveUp(peer: Peer | null, wish: Wish, fault: LinkFault): void {
+    for (const connect of wish.connects) this.#effects.push({ type: 'connect-failed', connect, fault })
+    wish.connects = []
+    if (wish.held && fault.code !== 'aborted' && fault.code !== 'blocked') return
+    if (peer?.wish === wish) peer.wish = null
+    if (this.#wishes.get(wish.keyHash) === wish) this.#wishes.delete(wish.keyHash)
+  }
+
+  #settle(peer: Peer, state: 'connected' | 'waiting'): void {
+    if (!peer.wish) return
+    for (const connect of peer.wish.connects) this.#effects.push({ type: 'connect-succeeded', connect, peerId: peer.peerId, state })
+    peer.wish.connects = []
+    if (state === 'connected') peer.wish = null
+  }
+
+  // --- dialling
+
+  #startDialling(start: DiallingStart): void {
+    const { wish, peer } = start
+    const dialling = this.#diallings.prepare(start)
+    if (peer) {
+      peer.dialling = dialling
+      peer.retryAt = undefined
+    }
+    if (wish) wish.dialling = dialling
+    this.#diallings.step(this.#now, dialling, { type: 'start' })
+  }
+
+  /** @param fault null when it succeeded or was given up */
+  #diallingEnded(dialling: Dialling, fault: LinkFault | null): void {
+    const { peer, wish } = dialling
+    if (peer?.dialling === dialling) peer.dialling = null
+    if (wish?.dialling === dialling) wish.dialling = null
+    if (fault) this.#failed(peer, wish, fault)
+  }
+
+  #stopDialling(dialling: Dialling | null): void {
+    if (dialling) this.#diallings.step(this.#now, dialling, { type: 'abort' })
+  }
+
+  #dialled(dial: number, link: number, peerId: PeerId): void {
+    const found = this.#diallings.find(dial)
+    // Given up meanwhile, since another connection was there first or nobody wants it any more: say so instead of hello.
+    if (!found) return void this.#effects.push({ type: 'close', link, code: 'duplicate' })
+    const peer = this.#peerOf(peerId)
+    this.#diallings.step(this.#now, found.dialling, { type: 'attempt-succeeded', attempt: found.attempt })
+    if (peerId === this.#self || peer.policy?.blocked) {
+      this.#effects.push({ type: 'close', link, code: 'refused' })
+      return this.#failed(peer, peer.wish, { code: 'blocked', message: 'you have blocked this peer' })
+    }
+    this.#addLink(link, peer, 'dialler', null)
+    this.#effects.push({ type: 'greet', link })
+  }
+
+  #retry(peer: Peer): void {
+    if (peer.retryAt === undefined && canDial(peer)) peer.retryAt = this.#now + retryDelayMs(peer.failures, this.#options.random())
+  }
+
+  #retrySoon(peer: Peer, spreadMs = START_SPREAD_MS): void {
+    if (canDial(peer)) peer.retryAt = this.#now + spreadMs * this.#options.random()
+  }
+
+  #dialWhoIsDue(): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.retryAt === undefined || peer.retryAt > this.#now || this.#diallings.isFull) continue
+      peer.retryAt = undefined
+      if (!canDial(peer)) continue
+      if (peer.wish?.held) this.#dialWish(peer.wish, peer)
+      else if (peer.policy?.knockSecret) {
+        const { addresses, knockSecret, peerId } = peer.policy
+        this.#startDialling({ wish: null, peer, addresses, knockSecret, expect: { peerId } })
+      }
+    }
+  }
+
+  // --- what is said about peers
+
+  #peerOf(peerId: PeerId): Peer {
+    let peer = this.#peers.get(peerId)
+    if (!peer) {
+      peer = newPeer(peerId)
+      this.#peers.set(peerId, peer)
+      // Whom we are dialling by the hash of a key gets a whole key now.
+      const wish = this.#wishes.get(keyHashText(peerId))
+      if (wish) {
+        this.#wishes.delete(wish.keyHash)
+        peer.wish = wish
+        peer.dialling = wish.dialling
+        if (wish.dialling) wish.dialling.peer = peer
+      }
+    }
+    return peer
+  }
+
+  #tell(peer: Peer): void {
+    const status = statusOf(this.#self, peer)
+    const unchanged = peer.told && peer.told.state === status.state && peer.told.link === status.link && peer.told.lastError === status.lastError
+    if (!unchanged && isWorthTelling(peer)) {
+      peer.told = status
+      this.#effects.push({ type: 'status', peerId: peer.peerId, status })
+    }
+    if (peer.policy || peer.wish || peer.dialling || peer.links.size > 0) return
+    this.#peers.delete(peer.peerId)
+  }
+}
