@@ -1,6 +1,8 @@
 import type { ListPage, ListRequest, PeerId, SharePath } from '@harddrive-party/protocol'
-import type { ShareInfo, TransferFilesPage, TransferInfo } from '@harddrive-party/protocol/control'
-import type { NetworkEvent, SharedRoot } from '../network/network-api.ts'
+import type {
+  AnnounceCodeInfo, DeviceInfo, PeerInfo, Settings, ShareInfo, StatusInfo, TransferFilesPage, TransferInfo, UploadInfo,
+} from '@harddrive-party/protocol/control'
+import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api.ts'
 
 /** What control-service needs of the shares. Opened by `openShares` in adapters/shares.ts. */
 export interface Shares {
@@ -36,3 +38,60 @@ export interface Transfers {
   onNetworkRestart(): void
   close(): Promise<void>
 }
+
+/** Whom we know and what they are doing. Made by `createPeerBook` in control/peer-book.ts. */
+export interface PeerBook {
+  /** Known peers, and those who are here without being known (asking, waiting, being dialled). */
+  infos(): readonly PeerInfo[]
+  info(peerId: PeerId): PeerInfo | undefined
+  nameOf(peerId: PeerId): string
+  /** What the network process should know of them. */
+  known(): readonly KnownPeer[]
+  /** Whether to try to be connected. Peers that are not known stay so. */
+  setWanted(peerId: PeerId, wanted: boolean): void
+  /** Blocking remembers a peer, known before or not. */
+  setBlocked(peerId: PeerId, blocked: boolean): void
+  forget(peerId: PeerId): void
+  heardSharedBytes(peerId: PeerId, bytes: number): void
+  onNetworkEvent(event: NetworkEvent): void
+}
+
+/** My announce code and the secrets behind it. Made by `createAnnounceCodes` in control/announce-codes.ts. */
+export interface AnnounceCodes {
+  current(): AnnounceCodeInfo
+  renew(): Promise<AnnounceCodeInfo>
+  /** 16 bytes each, hex. */
+  secrets(): { readonly codeSecret: string; readonly knownSecret: string }
+  /** Ports and addresses decide what the code says. */
+  onNetworkEvent(event: NetworkEvent): void
+}
+
+export interface SettingsStore {
+  current(): Settings
+  update(change: Partial<Settings>): Promise<Settings>
+}
+
+/** The helper's own state as UIs see it. Made by `createStatusBook` in control/status-book.ts. */
+export interface StatusBook {
+  info(): StatusInfo
+  uploads(): readonly UploadInfo[]
+  onNetworkEvent(event: NetworkEvent): void
+  onNetworkDown(): void
+  close(): void
+}
+
+/** Paired browsers and the command line. Opened by `openDevices` in adapters/devices-store.ts. */
+export interface Devices {
+  list(): readonly StoredDevice[]
+  find(deviceId: string): StoredDevice | undefined
+  /** @throws CodedError `busy` when there are too many */
+  add(device: { deviceId: string; name: string; kind: DeviceInfo['kind'] }): Promise<StoredDevice>
+  /** Notes that it was just used. */
+  touch(deviceId: string): void
+  /** @returns false when there is none */
+  remove(deviceId: string): Promise<boolean>
+  /** Called when a device was removed, before `remove` resolves. @returns unsubscribe */
+  onRemoved(listener: (deviceId: string) => void): () => void
+}
+
+export type StoredDevice = Omit<DeviceInfo, 'current'>

@@ -1,0 +1,208 @@
+/** Answers every control method by asking the parts of the helper. Arguments have been checked before; who is asking was decided before, too. */
+import { access, constants, mkdir, realpath, stat } from 'node:fs/promises'
+import { isAbsolute } from 'node:path'
+import { CodedError, type PeerId, keyHashOf, parseAnnounceCode } from '@harddrive-party/protocol'
+import type { ControlApi, DiagnosticsInfo, PeerInfo } from '@harddrive-party/protocol/control'
+import type { NetworkApi } from '../network/network-api.ts'
+import { browseFolders } from './browse-folders.ts'
+import type { HelperState } from './helper-state.ts'
+import type { AnnounceCodes, Devices, PeerBook, SettingsStore, Shares, StatusBook, Transfers } from './services.ts'
+
+export interface ControlDeps {
+  readonly peerId: PeerId
+  readonly network: NetworkApi
+  readonly shares: Shares
+  readonly transfers: Transfers
+  readonly book: PeerBook
+  readonly codes: AnnounceCodes
+  readonly settings: SettingsStore
+  readonly status: StatusBook
+  readonly devices: Devices
+  readonly state: HelperState
+  readonly createPairingLink: () => { url: string; expiresAt: number }
+  readonly diagnostics: () => DiagnosticsInfo
+  /** Begins to stop the helper; must not wait for the asking UI to be gone. */
+  readonly shutdown: () => void
+}
+
+/** Who is asking. */
+export interface ControlSession {
+  /** Null for scripts with the API token. */
+  readonly deviceId: string | null
+  /** Starts its events anew. @returns the number of the last event that a snapshot taken now includes */
+  restartEvents(): number
+}
+
+export function createControlService(deps: ControlDeps, session: ControlSession): ControlApi {
+  const { network, shares, transfers, book, codes, settings, status, devices, state } = deps
+
+  const knownPeer = (peerId: PeerId): PeerInfo => {
+    const peer = book.info(peerId)
+    if (peer === undefined) throw new CodedError('not-found', 'there is no such peer')
+    return peer
+  }
+  /** Leaves the network process to it: what we decided holds whether or not there was a connection to end. */
+  const endConnection = async (peerId: PeerId) => {
+    try {
+      await network.disconnect({ peerId })
+    } catch (error) {
+      if (!(error instanceof CodedError) || !['offline', 'not-found', 'connection-lost'].includes(error.code)) throw error
+    }
+  }
+
+  return {
+    snapshot: async () => {
+      // Nothing may wait between the number and the state it stands for.
+      const seq = session.restartEvents()
+      return {
+        seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
+      }
+    },
+
+    announceCode: async () => codes.current(),
+    renewCode: async () => {
+      const code = await codes.renew()
+      await state.publishPolicy()
+      return code
+    },
+
+    connect: async ({ code: text }) => {
+      const parsed = parseAnnounceCode(text)
+      if (!parsed.ok) throw new CodedError('bad-request', `code: ${parsed.error.message}`)
+      const keyHash = Buffer.from(parsed.value.keyHash).toString('hex')
+      const isOwner = (peerId: PeerId) => Buffer.from(keyHashOf(peerId)).toString('hex') === keyHash
+      if (isOwner(deps.peerId)) throw new CodedError('bad-request', 'code: this is your own code; send it to somebody else')
+      const known = book.known().find(({ peerId }) => isOwner(peerId))
+      if (known?.blocked === true) throw new CodedError('blocked', 'you have blocked the owner of this code; unblock them first')
+      if (known !== undefined && !known.wanted) {
+        book.setWanted(known.peerId, true)
+        await state.publishPolicy()
+      }
+      return network.connect({ keyHash, knockSecret: Buffer.from(parsed.value.knockSecret).toString('hex'), addresses: parsed.value.addresses })
+    },
+    disconnect: async ({ peerId }) => {
+      knownPeer(peerId)
+      book.setWanted(peerId, false)
+      await state.publishPolicy()
+      await endConnection(peerId)
+    },
+    reconnect: async ({ peerId }) => {
+      if (knownPeer(peerId).state === 'blocked') throw new CodedError('blocked', 'you have blocked this peer; unblock it first')
+      book.setWanted(peerId, true)
+      await state.publishPolicy()
+      await network.reconnect({ peerId })
+    },
+    forget: async ({ peerId }) => {
+      knownPeer(peerId)
+      book.setWanted(peerId, false)
+      await state.publishPolicy()
+      await endConnection(peerId)
+      book.forget(peerId)
+      await state.publishPolicy()
+    },
+    block: async ({ peerId }) => {
+      knownPeer(peerId)
+      book.setBlocked(peerId, true)
+      await state.publishPolicy()
+      await endConnection(peerId)
+    },
+    unblock: async ({ peerId }) => {
+      knownPeer(peerId)
+      book.setBlocked(peerId, false)
+      await state.publishPolicy()
+    },
+    answerPeer: async ({ peerId, accept }) => {
+      if (knownPeer(peerId).state !== 'asks') throw new CodedError('conflict', 'this peer is not asking')
+      await network.answerPeer({ peerId, accept })
+    },
+    ping: async ({ peerId }) => {
+      knownPeer(peerId)
+      return network.ping({ peerId })
+    },
+
+    list: async ({ peerId, ...request }) => {
+      // The arguments were checked: a path here is a SharePath.
+      const checked = request as Parameters<Shares['list']>[0]
+      if (peerId === null) return shares.list(checked)
+      knownPeer(peerId)
+      return network.list({ peerId, request: checked })
+    },
+
+    addShare: async ({ directory, name }) => {
+      if (!isAbsolute(directory)) throw new CodedError('bad-request', 'directory: must be absolute')
+      const share = await (name === undefined ? shares.add(directory) : shares.add(directory, name))
+      await state.publishShares()
+      return share
+    },
+    removeShare: async ({ shareId }) => {
+      await shares.remove(shareId)
+      await state.publishShares()
+    },
+    rescanShare: async ({ shareId }) => {
+      await shares.rescan(shareId)
+      await state.publishShares()
+    },
+    browseFolders: ({ path }) => browseFolders(path),
+
+    download: async (wish) => {
+      knownPeer(wish.peerId)
+      return { transferId: transfers.add(wish).transferId }
+    },
+    cancel: async ({ transferId }) => transfers.cancel(transferId),
+    retry: async ({ transferId }) => transfers.retry(transferId),
+    clearFinished: async () => transfers.clearFinished(),
+    transferFiles: async ({ transferId, cursor, limit }) => transfers.files(transferId, cursor, limit),
+
+    downloadedFileUrl: ({ transferId, path }) => {
+      return network.grantFile({ kind: 'local', path: transfers.finishedFile(transferId, path) })
+    },
+    remoteFileUrl: async ({ peerId, path }) => {
+      knownPeer(peerId)
+      const { entries } = await network.list({ peerId, request: { path, recursive: false, limit: 1 } })
+      const entry = entries.find((found) => found.path === path)
+      // A directory's listing names its contents, never itself.
+      if (entry === undefined || entry.isDirectory) throw new CodedError('not-found', 'this is not a file')
+      const { size, mtime } = entry
+      const { url } = await network.grantFile({ kind: 'remote', peerId, path, size, mtime })
+      return { url, size, mtime }
+    },
+
+    devices: async () => devices.list().map((device) => ({ ...device, current: device.deviceId === session.deviceId })),
+    revokeDevice: async ({ deviceId }) => {
+      if (!(await devices.remove(deviceId))) throw new CodedError('not-found', 'there is no such device')
+    },
+    createPairingLink: async () => deps.createPairingLink(),
+
+    updateSettings: async (change) => {
+      const { downloadDirectory } = change
+      if (downloadDirectory === undefined) {
+        const next = await settings.update(change)
+        await state.publishPolicy()
+        return next
+      }
+      const directory = await openDownloadDirectory(downloadDirectory)
+      const next = await settings.update({ ...change, downloadDirectory: directory })
+      transfers.setDownloadDirectory(directory)
+      await network.setDownloadDirectory({ directory })
+      await state.publishPolicy()
+      return next
+    },
+    diagnostics: async () => deps.diagnostics(),
+    shutdown: async () => deps.shutdown(),
+  }
+}
+
+/** Makes it if absent. @returns its real path @throws CodedError `bad-request` */
+async function openDownloadDirectory(directory: string): Promise<string> {
+  if (!isAbsolute(directory)) throw new CodedError('bad-request', 'downloadDirectory: must be absolute')
+  try {
+    await mkdir(directory, { recursive: true })
+    const real = await realpath(directory)
+    if (!(await stat(real)).isDirectory()) throw new CodedError('bad-request', `downloadDirectory: ${directory} is not a directory`)
+    await access(real, constants.W_OK)
+    return real
+  } catch (cause) {
+    if (cause instanceof CodedError) throw cause
+    throw new CodedError('bad-request', `downloadDirectory: files cannot be written to ${directory}`, { cause })
+  }
+}

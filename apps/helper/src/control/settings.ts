@@ -1,0 +1,42 @@
+/** Keeps the person's settings across restarts. Does not act on them; whoever changes one tells the parts concerned. */
+import type { ControlChange, Settings } from '@harddrive-party/protocol/control'
+import * as v from 'valibot'
+import type { Store } from '../adapters/store.ts'
+import type { SettingsStore } from './services.ts'
+
+// A setting that an older version did not have, or that cannot be read, falls back to its default.
+const SAVED = v.object({
+  askBeforeAccepting: v.exactOptional(v.fallback(v.boolean(), false)),
+  downloadDirectory: v.exactOptional(v.string()),
+})
+
+const KEY = 'settings'
+
+/**
+ * @param defaults for what was never set
+ * @param override of this start, for example from the command line; not kept
+ */
+export function createSettings(options: {
+  store: Store; defaults: Settings; override?: Partial<Settings>; onChange: (change: ControlChange) => void
+}): SettingsStore {
+  const table = options.store.table<Partial<Settings>>('settings', (raw) => {
+    const result = v.safeParse(SAVED, raw)
+    return result.success ? result.output : undefined
+  })
+  let saved = table.get(KEY) ?? {}
+  let override = options.override ?? {}
+  const current = (): Settings => ({ ...options.defaults, ...saved, ...override })
+  return {
+    current,
+    update: async (change) => {
+      const next = { ...saved, ...change }
+      await table.put(KEY, next)
+      saved = next
+      // Somebody who changes a setting while it is overridden wants the change.
+      override = Object.fromEntries(Object.entries(override).filter(([key]) => !(key in change)))
+      const settings = current()
+      options.onChange({ type: 'settings', settings })
+      return settings
+    },
+  }
+}

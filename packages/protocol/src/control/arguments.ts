@@ -1,0 +1,116 @@
+import * as v from 'valibot'
+import { CodedError } from '../errors.ts'
+import { MAX_CURSOR_BYTES, MAX_PAGE_ENTRIES, MAX_SEARCH_BYTES } from '../limits.ts'
+import { type PeerId, parsePeerId } from '../peer-id.ts'
+import { type Result, refuse, succeed } from '../result.ts'
+import { type SharePath, parseSharePath } from '../share-path.ts'
+import type { ControlApi, ControlMethod } from './api.ts'
+
+/** What each control method admits as its argument. Says nothing about who may call it. */
+
+/** Of paths on the helper's own machine, in characters: Linux allows 4096 bytes, Windows 32,767 characters; nobody types more than this. */
+const MAX_LOCAL_PATH = 4096
+/** Ids are ours: 64 hex digits or a UUID. Wishes taken offline bring their own. */
+const MAX_ID = 128
+/** A code with a name and several IPv6 addresses has a few hundred. */
+const MAX_CODE = 4096
+
+/** Built from one of the project's parsers, whose message becomes the error. */
+function parsed<T extends string>(parse: (text: string) => Result<T>) {
+  return v.pipe(
+    v.string('must be text'),
+    v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
+      const result = parse(dataset.value)
+      if (result.ok) return result.value
+      addIssue({ message: result.error.message })
+      return NEVER
+    }),
+  )
+}
+
+const text = (most: number, what: string) => v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'), v.maxLength(most, `${what} has at most ${most} characters`))
+const flag = v.boolean('must be true or false')
+const peerId = parsed<PeerId>(parsePeerId)
+const sharePath = parsed<SharePath>(parseSharePath)
+const id = v.pipe(v.string('must be text'), v.regex(/^[A-Za-z0-9._:-]{1,128}$/, `must be an id of at most ${MAX_ID} letters, digits or . _ : -`))
+const localPath = v.pipe(text(MAX_LOCAL_PATH, 'a path'), v.check((path) => !path.includes('\0'), 'must not contain NUL'))
+const cursor = text(MAX_CURSOR_BYTES, 'a cursor')
+const limit = v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(1, 'must be at least 1'), v.maxValue(MAX_PAGE_ENTRIES, `must be at most ${MAX_PAGE_ENTRIES}`))
+const search = v.pipe(
+  text(MAX_SEARCH_BYTES, 'a search term'),
+  v.check((term) => new TextEncoder().encode(term).length <= MAX_SEARCH_BYTES, `a search term has at most ${MAX_SEARCH_BYTES} bytes`),
+)
+// The same name decides about a folder in the list of shares, so it must be a valid part of a share path.
+const shareName = v.pipe(
+  text(255, 'a name'),
+  v.check((name) => !name.includes('/') && parseSharePath(name).ok, 'cannot be the name of a shared folder'),
+)
+
+const nothing = v.optional(v.strictObject({}))
+const peer = v.strictObject({ peerId })
+const share = v.strictObject({ shareId: id })
+const transfer = v.strictObject({ transferId: id })
+
+const SCHEMAS = {
+  snapshot: nothing,
+  announceCode: nothing,
+  renewCode: nothing,
+  connect: v.strictObject({ code: text(MAX_CODE, 'a code') }),
+  disconnect: peer,
+  reconnect: peer,
+  forget: peer,
+  block: peer,
+  unblock: peer,
+  answerPeer: v.strictObject({ peerId, accept: flag }),
+  ping: peer,
+  list: v.strictObject({
+    peerId: v.nullable(peerId),
+    path: v.exactOptional(sharePath),
+    search: v.exactOptional(search),
+    recursive: flag,
+    cursor: v.exactOptional(cursor),
+    limit,
+  }),
+  addShare: v.strictObject({ directory: localPath, name: v.exactOptional(shareName) }),
+  removeShare: share,
+  rescanShare: share,
+  browseFolders: v.strictObject({ path: v.exactOptional(localPath) }),
+  download: v.strictObject({ peerId, path: sharePath, id: v.exactOptional(id) }),
+  cancel: transfer,
+  retry: transfer,
+  clearFinished: nothing,
+  transferFiles: v.strictObject({ transferId: id, cursor: v.exactOptional(cursor), limit }),
+  downloadedFileUrl: v.strictObject({ transferId: id, path: v.exactOptional(sharePath) }),
+  remoteFileUrl: v.strictObject({ peerId, path: sharePath }),
+  devices: nothing,
+  revokeDevice: v.strictObject({ deviceId: v.pipe(v.string('must be text'), v.regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')) }),
+  createPairingLink: nothing,
+  updateSettings: v.strictObject({ askBeforeAccepting: v.exactOptional(flag), downloadDirectory: v.exactOptional(localPath) }),
+  shutdown: nothing,
+  diagnostics: nothing,
+} satisfies Record<ControlMethod, v.GenericSchema>
+
+/** What a method is called with once checked. */
+export type ControlArguments<M extends ControlMethod> = Parameters<ControlApi[M]>[0]
+
+/** @returns a fresh object with only the known fields, or `bad-request` naming the field */
+export function parseArguments<M extends ControlMethod>(method: M, raw: unknown): Result<ControlArguments<M>> {
+  const result = v.safeParse(SCHEMAS[method], raw, { abortEarly: true })
+  if (result.success) return succeed(result.output as ControlArguments<M>)
+  const issue = result.issues[0]
+  const field = v.getDotPath(issue)
+  return refuse('bad-request', field === null ? `${method}: ${issue.message}` : `${field}: ${issue.message}`)
+}
+
+/** A control API whose every method checks its argument first. Its object has no prototype and nothing but the methods. */
+export function checkArguments(api: ControlApi, methods: readonly ControlMethod[]): Readonly<Record<ControlMethod, (raw?: unknown) => Promise<unknown>>> {
+  const checked = Object.create(null) as Record<ControlMethod, (raw?: unknown) => Promise<unknown>>
+  for (const method of methods) {
+    checked[method] = async (raw) => {
+      const args = parseArguments(method, raw)
+      if (!args.ok) throw new CodedError('bad-request', args.error.message)
+      return (api[method] as (args: unknown) => Promise<unknown>)(args.value)
+    }
+  }
+  return Object.freeze(checked)
+}
