@@ -1,0 +1,379 @@
+/** The QUIC transport: one UDP port per family, all connections in both roles on it, and the loop that turns them. */
+import { createHmac, randomBytes } from 'node:crypto'
+import type { RemoteInfo } from 'node:dgram'
+import {
+  CID_BYTES, checkKnockCid, classifyDatagram, CodedError, type Endpoint, type Hmac, KNOCK_NONCE_BYTES, makeKnockCid, ownDatagramType,
+} from '@harddrive-party/protocol'
+import { type GateVerdict, KnockGate } from '../../core/knock-gate.ts'
+import { type Certificate, certificateFromSeed } from '../certificate.ts'
+import type { DialTarget, KnockKind, PeerConnection, Transport } from '../transport.ts'
+import { familyOf, MAX_QUEUED_SENDS, openUdpSockets, type UdpSockets } from '../udp-socket.ts'
+import { LOCAL_ADDRESS, makeConfig, MAX_PACKET_BYTES, REMOTE_ADDRESS } from './config.ts'
+import { beginDial, type Dial, DIAL_TIMEOUT_MS } from './dial.ts'
+import { loadNativeQuic, type NativeConfig, type NativeConnection, type NativeQuic } from './native.ts'
+import { cidKey, parseLongHeader, shortHeaderCidKey, sourceNetwork } from './packet-header.ts'
+import { type ConnectionHost, type HandshakeListener, QuicConnection } from './quic-connection.ts'
+
+export interface KnockSecrets {
+  /** 16 bytes each. */
+  readonly code: Uint8Array
+  readonly known: Uint8Array
+}
+
+export interface QuicOptions {
+  /** 32 bytes, our Ed25519 private key. */
+  readonly seed: Uint8Array
+  /** Wanted UDP port, 0 = any; if it is taken another one is used. */
+  readonly udpPort: number
+  readonly loopbackOnly: boolean
+  readonly knockSecrets: KnockSecrets
+  onConnection(connection: PeerConnection, knock: KnockKind): void
+  /** Datagrams on our port that are not QUIC. Path probes of our connections are not passed on. */
+  onDatagram?(kind: 'stun' | 'own', bytes: Uint8Array, from: Endpoint): void
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, details?: object) => void
+}
+
+export interface QuicTransport extends Transport {
+  /** From now on only these are good for new connections; existing ones stay. */
+  setKnockSecrets(secrets: KnockSecrets): void
+  /** One datagram as it is, from our port. Lost in silence like any other. */
+  sendDatagram(bytes: Uint8Array, to: Endpoint): void
+  stats(): QuicStats
+}
+
+export interface QuicStats {
+  /** Established, in both roles. */
+  readonly connections: number
+  readonly halfOpen: number
+  /** Datagrams that were no business of ours: noise, or for connections that are gone. */
+  readonly dropped: number
+  /** First packets admitted, and refused, by reason. */
+  readonly admitted: number
+  readonly refused: Readonly<Record<RefusalReason, number>>
+}
+
+type RefusalReason = Extract<GateVerdict, { admit: false }>['reason']
+
+/** Buffers for packets on their way into the system: more than may be queued there. */
+const RING_SLOTS = 2 * MAX_QUEUED_SENDS
+
+/** A listener's handshake: friends on slow paths need two or three seconds, a stranger's costs memory. */
+const ACCEPT_TIMEOUT_MS = 5000
+
+/** The smallest datagram that may carry a first packet (RFC 9000 section 14.1). */
+const MIN_INITIAL_BYTES = 1200
+const MIN_ORIGINAL_DCID_BYTES = 8
+
+/** Connections in all; 16 GB of windows if all were hostile at once, a few MB when they are not. */
+const MAX_CONNECTIONS = 512
+
+/** Probes and echoes looked at per second: each is compared with every connection's key. */
+const PROBES_PER_SECOND = 200
+
+const hmac: Hmac = (key, data) => createHmac('sha256', key).update(data).digest()
+
+/**
+ * @returns a transport that is listening
+ * @throws CodedError `no-transport` where there is no engine for this platform, or no UDP
+ */
+export async function openQuicTransport(options: QuicOptions): Promise<QuicTransport> {
+  const engine = loadNativeQuic()
+  const certificate = certificateFromSeed(options.seed)
+  const config = makeConfig(engine, certificate)
+  const loop = new QuicLoop(engine, config, certificate, options)
+  loop.start(
+    await openUdpSockets({
+      port: options.udpPort,
+      loopbackOnly: options.loopbackOnly,
+      onDatagram: (bytes, from) => loop.onDatagram(bytes, from),
+      onSendError: (to, code) => loop.onSendError(to, code),
+    }),
+  )
+  return loop
+}
+
+class QuicLoop implements QuicTransport, ConnectionHost {
+  readonly kind = 'quic'
+  readonly engine: NativeQuic
+  readonly #config: NativeConfig
+  readonly #certificate: Certificate
+  readonly #options: QuicOptions
+  readonly #gate: KnockGate
+  #sockets!: UdpSockets
+  readonly #byCid = new Map<string, QuicConnection>()
+  readonly #connections = new Set<QuicConnection>()
+  readonly #dials = new Set<Dial>()
+  readonly #ring: Uint8Array[] = []
+  #ringAt = 0
+  #awake: QuicConnection[] = []
+  #immediate: NodeJS.Immediate | null = null
+  #drowsy = new Set<QuicConnection>()
+  #soon: NodeJS.Timeout | null = null
+  readonly #stalled = new Set<QuicConnection>()
+  #timer: NodeJS.Timeout | null = null
+  #timerAt = Number.POSITIVE_INFINITY
+  #closing: Promise<void> | null = null
+  #dropped = 0
+  #admitted = 0
+  readonly #refused: Record<RefusalReason, number> = {
+    'no-knock': 0, replayed: 0, 'too-fast': 0, 'half-open': 0, 'half-open-source': 0,
+  }
+  #probes = { left: PROBES_PER_SECOND, since: 0 }
+
+  constructor(engine: NativeQuic, config: NativeConfig, certificate: Certificate, options: QuicOptions) {
+    this.engine = engine
+    this.#config = config
+    this.#certificate = certificate
+    this.#options = options
+    this.#gate = new KnockGate((cid, secret, unixMs) => checkKnockCid(cid, secret, unixMs, hmac), options.knockSecrets)
+    const memory = new ArrayBuffer(RING_SLOTS * MAX_PACKET_BYTES)
+    for (let i = 0; i < RING_SLOTS; i++) this.#ring.push(new Uint8Array(memory, i * MAX_PACKET_BYTES, MAX_PACKET_BYTES))
+  }
+
+  start(sockets: UdpSockets): void {
+    this.#sockets = sockets
+    sockets.onDrain = () => {
+      for (const connection of this.#stalled) this.wake(connection)
+      this.#stalled.clear()
+    }
+    this.#options.log('info', 'listening for QUIC', { ...sockets.ports, peerId: this.#certificate.peerId })
+  }
+
+  get ports(): QuicTransport['ports'] {
+    return this.#sockets.ports
+  }
+
+  async dial(target: DialTarget, { signal }: { signal: AbortSignal }): Promise<PeerConnection> {
+    if (signal.aborted) throw new CodedError('aborted', 'the dial was called off')
+    if (this.#closing !== null) throw new CodedError('closed', 'the transport is closed')
+    if (this.ports[familyOf(target.endpoint.host)] === null) throw new CodedError('unreachable', 'this address family is not available here')
+    const dial = beginDial(target, (listener) => this.#connect(target, listener), signal)
+    this.#dials.add(dial)
+    try {
+      return await dial.connected
+    } finally {
+      this.#dials.delete(dial)
+    }
+  }
+
+  setKnockSecrets(secrets: KnockSecrets): void {
+    this.#gate.setSecrets(secrets)
+  }
+
+  sendDatagram(bytes: Uint8Array, to: Endpoint): void {
+    this.#sockets.send(bytes, to)
+  }
+
+  stats(): QuicStats {
+    let connections = 0
+    for (const { established, ended } of this.#connections) if (established && !ended) connections++
+    return {
+      connections,
+      halfOpen: this.#gate.halfOpen,
+      dropped: this.#dropped,
+      admitted: this.#admitted,
+      refused: { ...this.#refused },
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    for (const dial of this.#dials) dial.abandon(new CodedError('closed', 'the transport was closed'))
+    for (const connection of this.#connections) connection.close('goodbye')
+    if (this.#immediate !== null) clearImmediate(this.#immediate)
+    if (this.#soon !== null) clearTimeout(this.#soon)
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    await this.#sockets.close()
+    this.#connections.clear()
+    this.#byCid.clear()
+  }
+
+  // --- what arrives
+
+  onDatagram(bytes: Buffer, from: RemoteInfo): void {
+    if (this.#closing !== null) return
+    switch (classifyDatagram(bytes)) {
+      case 'quic-short': {
+        const key = shortHeaderCidKey(bytes)
+        const connection = key === null ? undefined : this.#byCid.get(key)
+        if (connection === undefined) this.#dropped++
+        else connection.receive(bytes, from)
+        return
+      }
+      case 'quic-long':
+        this.#onLongHeader(bytes, from)
+        return
+      case 'stun':
+        this.#options.onDatagram?.('stun', bytes, { host: from.address, port: from.port })
+        return
+      case 'own':
+        this.#onOwn(bytes, { host: from.address, port: from.port })
+        return
+      case 'unknown':
+        this.#dropped++
+    }
+  }
+
+  onSendError(to: Endpoint, code: string): void {
+    for (const dial of this.#dials) {
+      if (dial.target.endpoint.host === to.host && dial.target.endpoint.port === to.port) dial.onSendError(code)
+    }
+  }
+
+  #onLongHeader(bytes: Buffer, from: RemoteInfo): void {
+    const header = parseLongHeader(bytes)
+    const connection = header === null ? undefined : this.#byCid.get(cidKey(header.dcid))
+    if (connection !== undefined) {
+      connection.receive(bytes, from)
+      return
+    }
+    if (
+      header === null || !header.initial || bytes.length < MIN_INITIAL_BYTES || header.scid.length !== CID_BYTES ||
+      header.dcid.length < MIN_ORIGINAL_DCID_BYTES || this.#connections.size >= MAX_CONNECTIONS
+    ) {
+      this.#dropped++
+      return
+    }
+    const source = sourceNetwork(from.address)
+    const verdict = this.#gate.judge({ scid: header.scid, scidKey: cidKey(header.scid), source, now: this.now(), unixMs: Date.now() })
+    if (verdict.admit) this.#accept(bytes, from, cidKey(header.dcid), source, verdict.knock)
+    else this.#refused[verdict.reason]++
+  }
+
+  #accept(bytes: Buffer, from: RemoteInfo, originalDcid: string, source: string, knock: KnockKind): void {
+    this.#admitted++
+    const scid = randomBytes(CID_BYTES)
+    const native = this.engine.Connection.accept(scid, null, LOCAL_ADDRESS, REMOTE_ADDRESS, this.#config)
+    const listener: HandshakeListener = {
+      established: (connection) => {
+        this.#gate.settle(source)
+        // After this packet has been dealt with, so that the owner meets a connection that is ready.
+        queueMicrotask(() => {
+          if (!connection.ended) this.#options.onConnection(connection, knock)
+        })
+        return true
+      },
+      failed: (_connection, _reason, badCertificate) => {
+        this.#gate.settle(source)
+        if (badCertificate) this.#options.log('warn', 'refused a peer without a usable certificate', { from: from.address })
+      },
+    }
+    const remote = { host: from.address, port: from.port }
+    const cidKeys = [cidKey(scid), originalDcid]
+    this.#add('listener', native, cidKeys, remote, ACCEPT_TIMEOUT_MS, listener).receive(bytes, from)
+  }
+
+  #connect(target: DialTarget, listener: HandshakeListener): QuicConnection {
+    const scid = makeKnockCid(target.knockSecret, randomBytes(KNOCK_NONCE_BYTES), Date.now(), hmac)
+    const native = this.engine.Connection.connect(null, scid, LOCAL_ADDRESS, REMOTE_ADDRESS, this.#config)
+    const connection = this.#add('dialler', native, [cidKey(scid)], target.endpoint, DIAL_TIMEOUT_MS, listener)
+    this.wake(connection)
+    return connection
+  }
+
+  #add(
+    role: 'dialler' | 'listener', native: NativeConnection, cidKeys: readonly string[], remote: Endpoint, handshakeMs: number,
+    listener: HandshakeListener,
+  ): QuicConnection {
+    const connection = new QuicConnection(this, listener, { role, native, cidKeys, remote, handshakeMs })
+    this.#connections.add(connection)
+    for (const key of cidKeys) this.#byCid.set(key, connection)
+    return connection
+  }
+
+  #onOwn(bytes: Buffer, from: Endpoint): void {
+    const type = ownDatagramType(bytes)
+    if (type === undefined) {
+      this.#options.onDatagram?.('own', bytes, from)
+      return
+    }
+    const now = this.now()
+    if (now - this.#probes.since >= 1000) this.#probes = { left: PROBES_PER_SECOND, since: now }
+    if (this.#probes.left-- <= 0) {
+      this.#dropped++
+      return
+    }
+    for (const connection of this.#connections) if (connection.receiveProbe(type, bytes, from)) return
+    this.#dropped++
+  }
+
+  // --- for the connections
+
+  now(): number {
+    return performance.now()
+  }
+
+  stalled(connection: QuicConnection): boolean {
+    if (this.#sockets.queued < MAX_QUEUED_SENDS - 1) return false
+    this.#stalled.add(connection)
+    return true
+  }
+
+  packetBuffer(): Uint8Array {
+    return this.#ring[this.#ringAt]!
+  }
+
+  transmit(packet: Uint8Array, to: Endpoint): void {
+    this.#ringAt = (this.#ringAt + 1) % RING_SLOTS
+    this.#sockets.send(packet, to)
+  }
+
+  wake(connection: QuicConnection): void {
+    if (connection.awake) return
+    connection.awake = true
+    this.#awake.push(connection)
+    this.#immediate ??= setImmediate(this.#turn)
+  }
+
+  wakeSoon(connection: QuicConnection): void {
+    if (connection.awake) return
+    this.#drowsy.add(connection)
+    this.#soon ??= setTimeout(this.#rouse, 1)
+  }
+
+  wakeAt(at: number): void {
+    if (at >= this.#timerAt || at === Number.POSITIVE_INFINITY || this.#closing !== null) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timerAt = at
+    this.#timer = setTimeout(this.#tick, Math.max(1, at - this.now()))
+  }
+
+  gone(connection: QuicConnection): void {
+    this.#connections.delete(connection)
+    this.#drowsy.delete(connection)
+    this.#stalled.delete(connection)
+    for (const key of connection.cidKeys) if (this.#byCid.get(key) === connection) this.#byCid.delete(key)
+  }
+
+  readonly #turn = (): void => {
+    this.#immediate = null
+    const awake = this.#awake
+    this.#awake = []
+    for (const connection of awake) {
+      connection.awake = false
+      this.#drowsy.delete(connection)
+      connection.flush()
+    }
+  }
+
+  readonly #rouse = (): void => {
+    this.#soon = null
+    const drowsy = this.#drowsy
+    this.#drowsy = new Set()
+    for (const connection of drowsy) connection.flush()
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = null
+    this.#timerAt = Number.POSITIVE_INFINITY
+    const now = this.now()
+    for (const connection of this.#connections) {
+      connection.tick(now)
+      if (connection.dueAt > 0) this.wakeAt(connection.dueAt)
+    }
+  }
+}
