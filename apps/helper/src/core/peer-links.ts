@@ -356,13 +356,14 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     this.#remove(link)
     this.#choose(peer)
     if (this.#chosen(peer) || peer.dialling) return
-    const mattered = link.phase === 'ready' || link.role === 'dialler'
-    const another = [...peer.links].some((other) => other.phase !== 'told')
-    // A stranger's connection is its own affair, and while another one is being set up nothing has failed yet.
-    if (!mattered || another) return
+    // What a stranger's connection came to is its own affair.
+    if (link.phase === 'ready' || link.role === 'dialler') peer.fault = fault
+    // While another one is being set up nothing has failed yet.
+    if ([...peer.links].some((other) => other.phase !== 'told')) return
+    if (peer.fault !== fault && !peer.wish?.connects.length) return this.#retry(peer)
     if (link.phase === 'ready' && this.#now - link.readyAt >= STEADY_MS) peer.failures = 0
     if (peer.wish && (fault.code === 'refused' || fault.code === 'blocked')) peer.wish.held = false
-    this.#failed(peer, peer.wish, fault)
+    this.#failed(peer, peer.wish, peer.fault ?? fault)
   }
 
   #failed(peer: Peer | null, wish: Wish | null, fault: LinkFault): void {
