@@ -98,7 +98,9 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
     sweep: (shareIds) => {
       const keep = new Set<number>()
       const known = new Set(shareIds)
-      for (const shareId of generations.getKeys().asArray) {
+      // All keys first: what follows changes the table.
+      const stored = Array.from(generations.getKeys())
+      for (const shareId of stored) {
         const generation = known.has(shareId) ? current(shareId)?.generation : undefined
         if (generation === undefined) generations.removeSync(shareId)
         else keep.add(generation)

@@ -53,9 +53,8 @@ export class UploadScheduler implements Machine<UploadInput, UploadEffect> {
   }
 
   get deadline(): number | undefined {
-    let oldest = Infinity
-    for (const slot of this.#slots.values()) oldest = Math.min(oldest, slot.progressAt)
-    return oldest === Infinity ? undefined : oldest + this.#patience()
+    const oldest = this.#oldest()
+    return oldest === undefined ? undefined : oldest.progressAt + this.#patience()
   }
 
   /** Slots in use, of one peer or of all. */
@@ -72,7 +71,8 @@ export class UploadScheduler implements Machine<UploadInput, UploadEffect> {
     }
     const effects = this.#grant(now)
     if (input.type !== 'tick') return effects
-    for (const id of this.#stalled(now)) {
+    // One at a time: the first to go may end the contention.
+    for (let id = this.#stalled(now); id !== undefined; id = this.#stalled(now)) {
       this.#forget(id)
       effects.push({ type: 'evict', id }, ...this.#grant(now))
     }
@@ -138,10 +138,17 @@ export class UploadScheduler implements Machine<UploadInput, UploadEffect> {
     return this.#limits.stallMs
   }
 
-  #stalled(now: number): number[] {
-    const before = now - this.#patience()
-    const found = []
-    for (const [id, slot] of this.#slots) if (slot.progressAt <= before) found.push(id)
-    return found
+  /** The read whose peer has taken nothing for the longest time, if that is too long. */
+  #stalled(now: number): number | undefined {
+    const oldest = this.#oldest()
+    return oldest !== undefined && oldest.progressAt + this.#patience() <= now ? oldest.id : undefined
+  }
+
+  #oldest(): { readonly id: number; readonly progressAt: number } | undefined {
+    let oldest: { id: number; progressAt: number } | undefined
+    for (const [id, { progressAt }] of this.#slots) {
+      if (oldest === undefined || progressAt < oldest.progressAt) oldest = { id, progressAt }
+    }
+    return oldest
   }
 }
