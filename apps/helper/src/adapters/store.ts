@@ -19,12 +19,17 @@ export interface Table<T> {
   /** Visible to `get` when it resolves; several puts in one turn are one transaction. */
   put(key: string, value: T): Promise<void>
   remove(key: string): Promise<void>
+  /** Removes every key that begins so, a bounded number at a time. */
+  removeAll(prefix: string): Promise<void>
   /** In key order. */
   entries(): { readonly key: string; readonly value: T }[]
 }
 
 /** lmdb's own bound on keys is 1978 bytes; ours are ids. */
 const MAX_KEY_CHARACTERS = 512
+
+/** Little enough not to hold up anything else. */
+const REMOVED_AT_ONCE = 500
 
 /** @param directory made if absent, private to the user @throws CodedError `disk-error` */
 export function openStore(directory: string): Store {
@@ -46,6 +51,18 @@ export function openStore(directory: string): Store {
         },
         remove: async (key) => {
           await database.remove(checkKey(key))
+        },
+        removeAll: async (prefix) => {
+          for (;;) {
+            const keys: string[] = []
+            // Keys are ordered: the first one without the prefix ends it.
+            for (const key of database.getKeys({ start: checkKey(prefix), limit: REMOVED_AT_ONCE })) {
+              if (!key.startsWith(prefix)) break
+              keys.push(key)
+            }
+            if (keys.length === 0) return
+            await Promise.all(keys.map((key) => database.remove(key)))
+          }
         },
         entries: () => {
           const found = []

@@ -18,8 +18,8 @@ export interface NetworkApi {
   list(args: { peerId: PeerId; request: ListRequest }): Promise<ListPage>
   /** Starts fetching one file; the outcome comes as events. The same `jobId` again is a no-op while it runs. */
   startFile(args: FileJob): Promise<void>
-  /** Stops a job; its partial data stays for a later `startFile`, or goes when `discard`. */
-  stopFile(args: { jobId: string; discard: boolean }): Promise<void>
+  /** Stops a job; its partial data stays for a later `startFile`, or goes when `discard`: for a job that does not run, `partial` says which. */
+  stopFile(args: { jobId: string; discard: boolean; partial?: PartialData }): Promise<void>
   /** Makes a short-lived address on the files origin. `local` must be an absolute path below the download directory. */
   grantFile(args: FileGrant): Promise<{ url: string }>
   /** Shares were added, removed or rescanned: reopen what is cached of the index. */
@@ -90,7 +90,17 @@ export interface FileJob {
   readonly mtime: number
   /** Where it goes, absolute, below the download directory; never overwritten: a clash gets a numbered name. */
   readonly target: string
+  /** The download directory it was asked for under, when that is not the present one. */
+  readonly downloadDirectory?: string
+  /**
+   * When it was first asked for, milliseconds since 1970. A file at the target (or at one of its numbered names) with this size and mtime that was
+   * put there since then is this very job's, finished before a crash: it counts as done and nothing is fetched.
+   */
+  readonly since?: number
 }
+
+/** Whose unfinished data: one partial file exists for each peer and path. */
+export type PartialData = Pick<FileJob, 'peerId' | 'path' | 'downloadDirectory'>
 
 export type FileGrant =
   | { readonly kind: 'local'; readonly path: string }
@@ -105,8 +115,8 @@ export type NetworkEvent =
   /** A peer completed hello and policy lets it in, or we asked for it: remember it. */
   | { readonly type: 'peer-known'; readonly peerId: PeerId; readonly knockSecret: string; readonly addresses: readonly string[] }
   | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
-  /** In place, fsynced. `target` is the name it got. */
-  | { readonly type: 'file-done'; readonly jobId: string; readonly target: string; readonly bytes: number }
+  /** In place, fsynced. `target` is the name it got; `restarted`: unfinished data of another version was found and thrown away. */
+  | { readonly type: 'file-done'; readonly jobId: string; readonly target: string; readonly bytes: number; readonly restarted?: true }
   /**
    * `source-changed` carries what the source has now. `offline`, `connection-lost`, `timed-out`, `busy`, `disk-full` are worth another try later;
    * the rest is not.

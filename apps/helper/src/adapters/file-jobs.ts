@@ -1,0 +1,368 @@
+import { CodedError, type ErrorCode, MAX_READ_BYTES, type PeerId, READS_IN_FLIGHT } from '@harddrive-party/protocol'
+import { resolve } from 'node:path'
+import { RateMeter } from '../core/rate-meter.ts'
+import type { FileJob, NetworkEvent, PartialData } from '../network/network-api.ts'
+import { checkDiskSpace, diskSpace } from './disk-space.ts'
+import { makeDirectories, partsBelow } from './download-path.ts'
+import { type PartialFile, type PartialOwner, discardPartial, findFinished, openPartial, partialKey } from './partial-file.ts'
+import { requestRead } from './peer-requests.ts'
+import { BufferPool, Slots } from './read-slots.ts'
+import type { PeerConnection } from './transport.ts'
+
+/**
+ * Fetches files: one job each, several at once, the reads of one peer shared between its jobs. Touches partial files and connections.
+ * Which files, when, and what to do after a failure is decided elsewhere.
+ */
+export interface FileJobs {
+  /** The outcome comes as an event. The same `jobId` again is a no-op while it runs. */
+  start(job: FileJob): void
+  /** Stops a job without an event; resolves when nothing of it runs and, with `discard`, its partial data is gone. */
+  stop(jobId: string, discard: boolean, partial?: PartialData): Promise<void>
+  /** For jobs that name no directory of their own. */
+  setDownloadDirectory(directory: string): void
+  /** Records what every job has on disk and stops it. Idempotent. */
+  close(): Promise<void>
+}
+
+export type FileEvent = Extract<NetworkEvent, { type: 'file-progress' | 'file-done' | 'file-failed' }>
+
+export interface FileJobsOptions {
+  /** The connection to a peer now, undefined = none. */
+  readonly connection: (peerId: PeerId) => PeerConnection | undefined
+  readonly onEvent: (event: FileEvent) => void
+  readonly downloadDirectory: string
+  readonly log?: { debug(fields: object, message: string): void; warn(fields: object, message: string): void }
+  /** Replaced in tests. */
+  readonly read?: typeof requestRead
+  readonly open?: typeof openPartial
+  readonly space?: typeof diskSpace
+  readonly stallMs?: number
+}
+
+/** Ranges in memory at once, over all peers: 24 x 4 MiB. */
+const MAX_BUFFERS = 24
+/** A range record on disk at least this often while data comes in: what a crash may cost. */
+const RECORD_BYTES = 64 * 1024 * 1024
+const RECORD_MS = 2_000
+const PROGRESS_MS = 250
+/** A connection that lives but brings nothing for so long is given up: another try may fare better, and others want the slots. */
+const STALL_MS = 30_000
+
+interface RunningJob {
+  readonly job: FileJob
+  readonly owner: PartialOwner
+  readonly abort: AbortController
+  readonly meter: RateMeter
+  /** Why we aborted, when it was not `stop`. */
+  failure: unknown
+  /** Still to be written, for the disk space check. */
+  remaining: number
+  reading: number
+  heardAt: number
+  progressAt: number
+  ended: Promise<void>
+}
+
+/** @throws nothing: problems come as events */
+export function openFileJobs(options: FileJobsOptions): FileJobs {
+  const { read = requestRead, open = openPartial, space = diskSpace, stallMs = STALL_MS } = options
+  let downloadDirectory = resolve(options.downloadDirectory)
+  const jobs = new Map<string, RunningJob>()
+  const slots = new Map<PeerId, { readonly reads: Slots; jobs: number }>()
+  const buffers = new BufferPool(MAX_BUFFERS, MAX_READ_BYTES)
+  const busy = new Map<PeerConnection, number>()
+  /** The last user of each partial file: two jobs never write into one. */
+  const partials = new Map<string, Promise<void>>()
+  let stallTimer: ReturnType<typeof setInterval> | undefined
+  let closed = false
+
+  function ownerOf({ peerId, path, downloadDirectory: own }: PartialData): PartialOwner {
+    return { downloadDirectory: own === undefined ? downloadDirectory : resolve(own), peerId, path }
+  }
+
+  /** Runs `use` when nobody else uses that partial file. */
+  function alone<T>(owner: PartialOwner, use: () => Promise<T>): Promise<T> {
+    const key = partialKey(owner)
+    const result = (partials.get(key) ?? Promise.resolve()).then(use)
+    const settled: Promise<void> = result.then(
+      () => undefined,
+      () => undefined,
+    ).finally(() => {
+      if (partials.get(key) === settled) partials.delete(key)
+    })
+    partials.set(key, settled)
+    return result
+  }
+
+  function start(job: FileJob): void {
+    if (closed || jobs.has(job.jobId)) return
+    const running: RunningJob = {
+      job, owner: ownerOf(job), abort: new AbortController(), meter: new RateMeter(), failure: undefined, remaining: job.size, reading: 0,
+      heardAt: 0, progressAt: 0, ended: Promise.resolve(),
+    }
+    jobs.set(job.jobId, running)
+    stallTimer ??= setInterval(abortStalled, Math.max(10, stallMs / 6)).unref()
+    running.ended = runToEvent(running)
+  }
+
+  async function runToEvent(running: RunningJob): Promise<void> {
+    const { jobId } = running.job
+    let event: FileEvent | undefined
+    try {
+      event = await alone(running.owner, () => run(running))
+    } catch (caught) {
+      const error = running.failure ?? caught
+      const stopped = running.abort.signal.aborted && running.failure === undefined
+      if (!stopped) event = await failureEvent(running, error)
+    }
+    jobs.delete(jobId)
+    if (jobs.size === 0) {
+      clearInterval(stallTimer)
+      stallTimer = undefined
+      buffers.shrink()
+    }
+    if (event !== undefined && !closed) options.onEvent(event)
+  }
+
+  async function run(running: RunningJob): Promise<FileEvent> {
+    const { job, owner, abort } = running
+    const { signal } = abort
+    const parts = partsBelow(owner.downloadDirectory, job.target)
+    await makeDirectories(owner.downloadDirectory, parts.slice(0, -1))
+    if (job.since !== undefined) {
+      const finished = await findFinished(job.target, job, job.since)
+      if (finished !== undefined) {
+        await discardPartial(owner)
+        return { type: 'file-done', jobId: job.jobId, target: finished, bytes: job.size }
+      }
+    }
+    signal.throwIfAborted()
+    const connection = options.connection(job.peerId)
+    if (connection === undefined) throw new CodedError('offline', 'the peer is not connected')
+    const partial = await open(owner, { size: job.size, mtime: job.mtime })
+    try {
+      running.remaining = job.size - partial.fetch.bytes
+      let promised = 0
+      for (const other of jobs.values()) promised += other.remaining
+      if (running.remaining > 0) await checkDiskSpace(owner.downloadDirectory, promised, space)
+      setBusy(connection, 1)
+      try {
+        await fetchAll(running, partial, connection)
+      } finally {
+        setBusy(connection, -1)
+      }
+      const target = await partial.place(job.target)
+      const done = { type: 'file-done', jobId: job.jobId, target, bytes: job.size } as const
+      return partial.startedAgain ? { ...done, restarted: true } : done
+    } finally {
+      await partial.close()
+    }
+  }
+
+  function setBusy(connection: PeerConnection, change: 1 | -1): void {
+    const count = (busy.get(connection) ?? 0) + change
+    if (count > 0) busy.set(connection, count)
+    else busy.delete(connection)
+    if (count === 0 || (count === 1 && change === 1)) connection.setBusy(count > 0)
+  }
+
+  /** Every range that is not on the disk yet, several in flight; at the end all are written, or the first failure is thrown. */
+  async function fetchAll(running: RunningJob, partial: PartialFile, connection: PeerConnection): Promise<void> {
+    const { job, abort } = running
+    const { signal } = abort
+    if (job.size === 0) {
+      // Nothing to fetch, but the source must still be what was asked for.
+      await readRange(running, connection, { start: 0, end: 0 }, new Uint8Array(0))
+      return
+    }
+    const peer = slots.get(job.peerId) ?? { reads: new Slots(READS_IN_FLIGHT), jobs: 0 }
+    slots.set(job.peerId, peer)
+    peer.jobs++
+    const record = new Recorder(partial, (error) => fail(running, error))
+    const flying = new Set<Promise<void>>()
+    try {
+      while (!partial.fetch.complete) {
+        const range = partial.fetch.next()
+        if (range === undefined) {
+          await Promise.race(flying)
+          continue
+        }
+        await peer.reads.acquire(signal)
+        const flight = (async () => {
+          let buffer: Uint8Array | undefined
+          try {
+            try {
+              buffer = await buffers.acquire(range.end - range.start, signal)
+              await readRange(running, connection, range, buffer)
+            } finally {
+              peer.reads.release()
+            }
+            await partial.write(buffer, range.start)
+            partial.fetch.written(range.index)
+            running.remaining = job.size - partial.fetch.bytes
+            record.wrote(buffer.length)
+            reportProgress(running, partial)
+          } catch (error) {
+            partial.fetch.release(range.index)
+            fail(running, error)
+          } finally {
+            if (buffer !== undefined) buffers.release(buffer)
+          }
+        })()
+        flying.add(flight)
+        void flight.finally(() => flying.delete(flight))
+      }
+    } finally {
+      await Promise.all(flying)
+      if (!partial.fetch.complete) await record.finish()
+      else await record.settled()
+      if (--peer.jobs === 0) slots.delete(job.peerId)
+    }
+    signal.throwIfAborted()
+  }
+
+  function fail(running: RunningJob, error: unknown): void {
+    if (running.abort.signal.aborted) return
+    running.failure = error
+    running.abort.abort()
+  }
+
+  async function readRange(running: RunningJob, connection: PeerConnection, { start, end }: { start: number; end: number }, into: Uint8Array): Promise<void> {
+    const { job, abort } = running
+    if (running.reading++ === 0) running.heardAt = performance.now()
+    try {
+      const expect = { size: job.size, mtime: job.mtime }
+      const onBytes = (count: number) => {
+        running.heardAt = performance.now()
+        running.meter.add(running.heardAt, count)
+      }
+      const got = await read(connection, { path: job.path, start, end, expect }, into, { signal: abort.signal, onBytes })
+      if (got.size !== job.size || got.mtime !== job.mtime) throw new SourceChanged({ size: got.size, mtime: got.mtime })
+      if (got.start !== start || got.length !== end - start) throw new CodedError('wrong-length', 'the peer sent another range than was asked for')
+    } finally {
+      running.reading--
+    }
+  }
+
+  function reportProgress(running: RunningJob, partial: PartialFile): void {
+    const now = performance.now()
+    if (closed || running.abort.signal.aborted || now - running.progressAt < PROGRESS_MS) return
+    running.progressAt = now
+    options.onEvent({ type: 'file-progress', jobId: running.job.jobId, bytes: partial.fetch.bytes, bytesPerSecond: running.meter.rate(now) })
+  }
+
+  function abortStalled(): void {
+    const now = performance.now()
+    for (const running of jobs.values()) {
+      if (running.reading > 0 && now - running.heardAt > stallMs) fail(running, new CodedError('timed-out', 'the peer sent nothing for a while'))
+    }
+  }
+
+  async function failureEvent(running: RunningJob, error: unknown): Promise<FileEvent> {
+    const { jobId } = running.job
+    let outcome = error
+    if (error instanceof CodedError && error.code === 'source-changed' && !(error instanceof SourceChanged)) {
+      outcome = await lookAgain(running, error)
+    }
+    if (outcome instanceof SourceChanged) {
+      return { type: 'file-failed', jobId, code: 'source-changed', message: outcome.message, now: outcome.now }
+    }
+    if (!(outcome instanceof CodedError)) options.log?.warn({ err: outcome, jobId }, 'a download failed unexpectedly')
+    const { code, message }: { code: ErrorCode; message: string } =
+      outcome instanceof CodedError ? outcome : { code: 'internal', message: 'something went wrong while fetching' }
+    return { type: 'file-failed', jobId, code, message }
+  }
+
+  /** What the source has now instead. */
+  async function lookAgain({ job }: RunningJob, changed: CodedError): Promise<unknown> {
+    const connection = options.connection(job.peerId)
+    if (connection === undefined) return new CodedError('offline', 'the peer is not connected')
+    try {
+      const signal = AbortSignal.timeout(stallMs)
+      const { size, mtime } = await read(connection, { path: job.path, start: 0, end: 0 }, new Uint8Array(0), { signal })
+      return size === job.size && mtime === job.mtime ? changed : new SourceChanged({ size, mtime })
+    } catch (error) {
+      return error
+    }
+  }
+
+  async function stop(jobId: string, discard: boolean, partial?: PartialData): Promise<void> {
+    const running = jobs.get(jobId)
+    running?.abort.abort()
+    await running?.ended
+    const owner = running?.owner ?? (partial === undefined ? undefined : ownerOf(partial))
+    if (!discard || owner === undefined) return
+    try {
+      await alone(owner, () => discardPartial(owner))
+    } catch (error) {
+      options.log?.warn({ err: error, jobId }, 'unfinished data could not be removed')
+    }
+  }
+
+  return {
+    start,
+    stop,
+    setDownloadDirectory: (directory) => {
+      downloadDirectory = resolve(directory)
+    },
+    close: async () => {
+      closed = true
+      const running = [...jobs.values()]
+      for (const { abort } of running) abort.abort()
+      await Promise.all(running.map(({ ended }) => ended))
+    },
+  }
+}
+
+/** The source has another version now. */
+class SourceChanged extends CodedError {
+  readonly now: { readonly size: number; readonly mtime: number }
+
+  constructor(now: { readonly size: number; readonly mtime: number }) {
+    super('source-changed', 'the file changed at its source')
+    this.now = now
+  }
+}
+
+/** Records what is on the disk every so often, never twice at once, without holding up the writes that follow. */
+class Recorder {
+  readonly #partial: PartialFile
+  readonly #onError: (error: unknown) => void
+  #unrecorded = 0
+  #recordedAt = performance.now()
+  #running: Promise<void> | undefined
+
+  constructor(partial: PartialFile, onError: (error: unknown) => void) {
+    this.#partial = partial
+    this.#onError = onError
+  }
+
+  wrote(bytes: number): void {
+    this.#unrecorded += bytes
+    const due = this.#unrecorded >= RECORD_BYTES || performance.now() - this.#recordedAt >= RECORD_MS
+    if (due && this.#running === undefined && !this.#partial.fetch.complete) this.#running = this.#record()
+  }
+
+  /** Waits for a recording under way. */
+  async settled(): Promise<void> {
+    await this.#running
+  }
+
+  /** The last record before the job ends unfinished. */
+  async finish(): Promise<void> {
+    await this.#running
+    if (this.#unrecorded > 0) await this.#record()
+  }
+
+  /** Never rejects. */
+  async #record(): Promise<void> {
+    this.#unrecorded = 0
+    try {
+      await this.#partial.record()
+    } catch (error) {
+      this.#onError(error)
+    }
+    this.#recordedAt = performance.now()
+    this.#running = undefined
+  }
+}

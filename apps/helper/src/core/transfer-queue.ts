@@ -1,0 +1,650 @@
+import type { ErrorCode, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { Machine } from './machine.ts'
+import { RateMeter } from './rate-meter.ts'
+import { BEGUN, DONE, FAILED, QUEUED, type Reason, type WishPage, type WishRecord, hasEnded } from './wish.ts'
+
+/**
+ * Decides which wish is listed and which file is fetched next, fairly between peers and between wishes, when to try again after what went wrong,
+ * and when a wish has ended. Lists, fetches and stores nothing itself.
+ */
+export type QueueInput =
+  /** A new wish, or one from the store: `hasEnded` ones are only remembered. */
+  | { readonly type: 'add'; readonly wish: WishRecord }
+  | { readonly type: 'peer'; readonly peerId: PeerId; readonly connected: boolean }
+  | { readonly type: 'listed'; readonly id: string; readonly isDirectory: boolean; readonly target: string; readonly pages: number; readonly files: number; readonly bytes: number; readonly renamed: number }
+  | { readonly type: 'list-failed'; readonly id: string; readonly code: ErrorCode; readonly message: string }
+  /** A page that was asked for with `load`. The queue changes its states, reasons and names from then on. */
+  | { readonly type: 'page'; readonly id: string; readonly number: number; readonly page: WishPage }
+  /** The answer to `rearm`: nothing is FAILED any more, and this is DONE. */
+  | { readonly type: 'rearmed'; readonly id: string; readonly doneFiles: number; readonly doneBytes: number }
+  | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
+  | { readonly type: 'file-done'; readonly jobId: string; readonly name: string; readonly restarted: boolean }
+  | { readonly type: 'file-failed'; readonly jobId: string; readonly code: ErrorCode; readonly message: string; readonly now?: { readonly size: number; readonly mtime: number } }
+  | { readonly type: 'network-restart' }
+  | { readonly type: 'cancel'; readonly id: string }
+  | { readonly type: 'retry'; readonly id: string }
+  | { readonly type: 'clear' }
+  | { readonly type: 'tick' }
+
+export type QueueEffect =
+  /** Ask what the wish is made of and choose its target; answered by `listed` or `list-failed`. */
+  | { readonly type: 'list'; readonly id: string }
+  | { readonly type: 'stop-listing'; readonly id: string }
+  | { readonly type: 'load'; readonly id: string; readonly number: number }
+  | { readonly type: 'rearm'; readonly id: string }
+  | { readonly type: 'start'; readonly id: string; readonly jobId: string; readonly row: JobRow }
+  | { readonly type: 'stop'; readonly jobId: string; readonly discard: boolean }
+  /** Remove unfinished data of every file of the wish. */
+  | { readonly type: 'discard'; readonly id: string }
+  /** The wish changed; with `page`, that page's states, reasons and names too; with `rows`, its rows as well. */
+  | { readonly type: 'save'; readonly id: string; readonly number?: number; readonly page?: WishPage; readonly rows?: true; readonly soon: boolean }
+  /** What is shown of the wish changed; `state`: not only numbers. */
+  | { readonly type: 'changed'; readonly id: string; readonly state: boolean }
+  | { readonly type: 'removed'; readonly id: string }
+
+export interface JobRow {
+  readonly remote: string
+  readonly local: string
+  readonly size: number
+  readonly mtime: number
+}
+
+export type QueueState = 'queued' | 'listing' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled'
+
+/** Files of one peer, and of all peers, fetched at once. Reads are bounded separately, so that many small files keep a long line full. */
+export const JOBS_PER_PEER = 8
+export const JOBS_IN_ALL = 24
+const LISTINGS_IN_ALL = 2
+/** Pages of one wish in memory: more than one only while single files wait for another try. */
+const OPEN_PAGES = 8
+const FIRST_RETRY_MS = 1_000
+const LAST_RETRY_MS = 60_000
+/** How often a full disk is looked at again. */
+const DISK_FULL_MS = 5_000
+/** Tries of one file, or of a listing with a cursor that went stale, before it counts as failed. */
+const MAX_TRIES = 5
+
+/** Somebody else's turn, or the line is down: the file is as good as before. */
+const PEER_TROUBLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['offline', 'connection-lost', 'closed', 'busy', 'unreachable', 'no-transport', 'approval-pending'])
+/** May be this one file's fault: the others go on meanwhile. */
+const FILE_TROUBLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['timed-out', 'stream-reset', 'aborted'])
+
+interface Place {
+  readonly number: number
+  readonly index: number
+}
+
+interface Job extends Place {
+  readonly wish: Wish
+  readonly row: JobRow
+  bytes: number
+  rate: number
+}
+
+interface Wish {
+  readonly record: WishRecord
+  readonly meter: RateMeter
+  readonly jobs: Map<string, Job>
+  readonly open: Map<number, { readonly page: WishPage; left: number }>
+  ready: Place[]
+  delayed: (Place & { readonly at: number })[]
+  readonly tries: Map<string, number>
+  nextPage: number
+  loading: boolean
+  listing: boolean
+  notBefore: number
+  attempts: number
+  /** Why it waits, while it does. */
+  trouble: Reason | null
+  shown: QueueState | undefined
+}
+
+interface Peer {
+  connected: boolean
+  /** Jobs, and pages being loaded for one. */
+  busy: number
+  notBefore: number
+  attempts: number
+  trouble: Reason | null
+  wishes: Wish[]
+}
+
+export class TransferQueue implements Machine<QueueInput, QueueEffect> {
+  readonly #random: () => number
+  readonly #wishes = new Map<string, Wish>()
+  readonly #peers = new Map<PeerId, Peer>()
+  readonly #jobs = new Map<string, Job>()
+  /** Those that may want a tick. */
+  readonly #sleepers = new Set<Wish>()
+  readonly #touched = new Set<Wish>()
+  #peerTurn: PeerId[] = []
+  #listings = 0
+  #effects: QueueEffect[] = []
+
+  /** @param random like Math.random, for jitter */
+  constructor(random: () => number) {
+    this.#random = random
+  }
+
+  get deadline(): number | undefined {
+    let earliest: number | undefined
+    const consider = (at: number) => {
+      if (at > 0 && (earliest === undefined || at < earliest)) earliest = at
+    }
+    for (const wish of this.#sleepers) {
+      const peer = this.#peer(wish.record.peerId)
+      if (!peer.connected) continue
+      // Nothing of it can begin before the later of the two.
+      const floor = Math.max(peer.notBefore, wish.notBefore)
+      if (wish.delayed.length === 0 || wish.ready.length > 0) consider(floor)
+      else for (const { at } of wish.delayed) consider(Math.max(floor, at))
+    }
+    return earliest
+  }
+
+  record(id: string): WishRecord | undefined {
+    return this.#wishes.get(id)?.record
+  }
+
+  records(): WishRecord[] {
+    return [...this.#wishes.values()].map(({ record }) => record)
+  }
+
+  /** The page as it is now, when the queue has it in hand. */
+  openPage(id: string, number: number): WishPage | undefined {
+    return this.#wishes.get(id)?.open.get(number)?.page
+  }
+
+  /** The wish for this that has not ended. */
+  find(peerId: PeerId, path: SharePath): WishRecord | undefined {
+    return this.#peers.get(peerId)?.wishes.find(({ record }) => record.path === path)?.record
+  }
+
+  /** What a job's file has on disk and verified, while it runs. */
+  jobBytes(jobId: string): number | undefined {
+    return this.#jobs.get(jobId)?.bytes
+  }
+
+  /** @returns what is shown of a wish beside its record */
+  status(now: number, id: string): { state: QueueState; reason: Reason | null; bytes: number; bytesPerSecond: number } | undefined {
+    const wish = this.#wishes.get(id)
+    if (wish === undefined) return undefined
+    const { state, reason } = this.#stateOf(wish)
+    let { doneBytes: bytes } = wish.record
+    let rate = 0
+    for (const job of wish.jobs.values()) {
+      bytes += job.bytes
+      rate += job.rate
+    }
+    return { state, reason, bytes, bytesPerSecond: state === 'running' ? Math.round(Math.max(rate, wish.meter.rate(now))) : 0 }
+  }
+
+  step(now: number, input: QueueInput): QueueEffect[] {
+    this.#effects = []
+    this.#touched.clear()
+    this.#apply(now, input)
+    this.#schedule(now)
+    for (const wish of this.#touched) {
+      const { state } = this.#stateOf(wish)
+      this.#effects.push({ type: 'changed', id: wish.record.id, state: state !== wish.shown })
+      wish.shown = state
+    }
+    return this.#effects
+  }
+
+  #apply(now: number, input: QueueInput): void {
+    switch (input.type) {
+      case 'add':
+        return this.#add(input.wish)
+      case 'peer':
+        return this.#setConnected(input.peerId, input.connected)
+      case 'listed':
+        return this.#listed(input)
+      case 'list-failed':
+        return this.#listFailed(now, input)
+      case 'page':
+        return this.#pageLoaded(input)
+      case 'rearmed':
+        return this.#rearmed(input)
+      case 'file-progress':
+        return this.#progress(now, input)
+      case 'file-done':
+        return this.#fileDone(now, input)
+      case 'file-failed':
+        return this.#fileFailed(now, input)
+      case 'network-restart':
+        return this.#networkRestart()
+      case 'cancel':
+        return this.#cancel(input.id)
+      case 'retry':
+        return this.#retry(input.id)
+      case 'clear':
+        return this.#clear()
+      case 'tick':
+    }
+  }
+
+  #peer(peerId: PeerId): Peer {
+    let peer = this.#peers.get(peerId)
+    if (peer === undefined) {
+      peer = { connected: false, busy: 0, notBefore: 0, attempts: 0, trouble: null, wishes: [] }
+      this.#peers.set(peerId, peer)
+      this.#peerTurn.push(peerId)
+    }
+    return peer
+  }
+
+  #add(record: WishRecord): void {
+    if (this.#wishes.has(record.id)) return
+    const wish: Wish = {
+      record, meter: new RateMeter(), jobs: new Map(), open: new Map(), ready: [], delayed: [], tries: new Map(), nextPage: record.firstPage,
+      loading: false, listing: false, notBefore: 0, attempts: 0, trouble: null, shown: undefined,
+    }
+    this.#wishes.set(record.id, wish)
+    this.#touched.add(wish)
+    if (hasEnded(record.phase)) return
+    this.#peer(record.peerId).wishes.push(wish)
+    if (record.phase === 'rearm') this.#effects.push({ type: 'rearm', id: record.id })
+  }
+
+  #setConnected(peerId: PeerId, connected: boolean): void {
+    const peer = this.#peer(peerId)
+    if (peer.connected === connected) return
+    peer.connected = connected
+    for (const wish of peer.wishes) {
+      this.#touched.add(wish)
+      if (!connected) continue
+      this.#wake(wish)
+    }
+    if (!connected) return
+    peer.notBefore = 0
+    peer.attempts = 0
+    peer.trouble = null
+  }
+
+  /** Whatever it waited for may be over. */
+  #wake(wish: Wish): void {
+    wish.ready.push(...wish.delayed)
+    wish.delayed = []
+    wish.notBefore = 0
+  }
+
+  #listed({ id, isDirectory, target, pages, files, bytes, renamed }: Extract<QueueInput, { type: 'listed' }>): void {
+    const wish = this.#listingEnded(id)
+    if (wish === undefined) return
+    const { record } = wish
+    Object.assign(record, {
+      isDirectory, target, pages, renamed, total: bytes, totalFiles: files, doneFiles: 0, failedFiles: 0, doneBytes: 0, firstPage: 0, phase: 'fetch',
+    } satisfies Partial<WishRecord>)
+    wish.nextPage = 0
+    wish.attempts = 0
+    wish.trouble = null
+    this.#endIfDone(wish)
+    this.#save(wish)
+  }
+
+  #listFailed(now: number, { id, code, message }: Extract<QueueInput, { type: 'list-failed' }>): void {
+    const wish = this.#listingEnded(id)
+    if (wish === undefined) return
+    const reason = { code, message }
+    if (PEER_TROUBLE.has(code)) return this.#delayPeer(now, wish, reason)
+    wish.attempts++
+    // `bad-request`: the cursor is from before a rescan at the peer.
+    if (FILE_TROUBLE.has(code) || (code === 'bad-request' && wish.attempts < MAX_TRIES)) return this.#delayWish(wish, now + this.#backoff(wish.attempts), reason)
+    if (code === 'disk-full') return this.#delayWish(wish, now + DISK_FULL_MS, reason)
+    this.#end(wish, 'failed', reason)
+  }
+
+  #listingEnded(id: string): Wish | undefined {
+    const wish = this.#wishes.get(id)
+    if (wish === undefined || !wish.listing) return undefined
+    wish.listing = false
+    this.#listings--
+    this.#touched.add(wish)
+    return wish
+  }
+
+  #pageLoaded({ id, number, page }: Extract<QueueInput, { type: 'page' }>): void {
+    const wish = this.#wishes.get(id)
+    if (wish === undefined || !wish.loading || wish.nextPage !== number) return
+    wish.loading = false
+    this.#peer(wish.record.peerId).busy--
+    wish.nextPage++
+    let left = 0
+    for (const [index, state] of page.states.entries()) {
+      if (state !== QUEUED && state !== BEGUN) continue
+      left++
+      wish.ready.push({ number, index })
+    }
+    if (left > 0) wish.open.set(number, { page, left })
+    else this.#pageEnded(wish)
+  }
+
+  #pageEnded(wish: Wish): void {
+    wish.record.firstPage = Math.min(wish.nextPage, ...wish.open.keys())
+    this.#endIfDone(wish)
+    this.#save(wish)
+  }
+
+  #rearmed({ id, doneFiles, doneBytes }: Extract<QueueInput, { type: 'rearmed' }>): void {
+    const wish = this.#wishes.get(id)
+    if (wish?.record.phase !== 'rearm') return
+    Object.assign(wish.record, { phase: 'fetch', failedFiles: 0, doneFiles, doneBytes, firstPage: 0 } satisfies Partial<WishRecord>)
+    wish.nextPage = 0
+    this.#touched.add(wish)
+    this.#endIfDone(wish)
+    this.#save(wish)
+  }
+
+  #progress(now: number, { jobId, bytes, bytesPerSecond }: Extract<QueueInput, { type: 'file-progress' }>): void {
+    const job = this.#jobs.get(jobId)
+    if (job === undefined) return
+    // What was there from an earlier try has not come in now.
+    if (job.rate > 0 || job.bytes > 0) job.wish.meter.add(now, Math.max(0, bytes - job.bytes))
+    job.bytes = Math.min(bytes, job.row.size)
+    job.rate = bytesPerSecond
+    this.#recovered(job.wish)
+    this.#touched.add(job.wish)
+  }
+
+  #fileDone(now: number, { jobId, name, restarted }: Extract<QueueInput, { type: 'file-done' }>): void {
+    const job = this.#jobEnded(jobId)
+    const opened = job?.wish.open.get(job.number)
+    if (job === undefined || opened === undefined) return
+    const { wish, row, index } = job
+    const { record } = wish
+    wish.meter.add(now, row.size - job.bytes)
+    record.doneFiles++
+    record.doneBytes += row.size
+    if (restarted) record.restarted++
+    if (row.local === '') {
+      // The wish is this one file: its target is what it became.
+      record.target = record.target === null ? null : replaceName(record.target, name)
+    } else if (name !== baseName(row.local)) {
+      opened.page.names.set(index, name)
+      record.renamed++
+    }
+    this.#recovered(wish)
+    this.#rowEnded(job, DONE)
+  }
+
+  #recovered(wish: Wish): void {
+    wish.trouble = null
+    wish.attempts = 0
+    const peer = this.#peer(wish.record.peerId)
+    peer.attempts = 0
+    peer.trouble = null
+  }
+
+  #fileFailed(now: number, { jobId, code, message, now: found }: Extract<QueueInput, { type: 'file-failed' }>): void {
+    const job = this.#jobEnded(jobId)
+    const opened = job?.wish.open.get(job.number)
+    if (job === undefined || opened === undefined) return
+    const { wish, number, index } = job
+    const reason = { code, message }
+    if (PEER_TROUBLE.has(code)) {
+      wish.ready.unshift({ number, index })
+      return this.#delayPeer(now, wish, reason)
+    }
+    if (code === 'disk-full') {
+      wish.ready.unshift({ number, index })
+      return this.#delayWish(wish, now + DISK_FULL_MS, reason)
+    }
+    const tries = (wish.tries.get(jobId) ?? 0) + 1
+    wish.tries.set(jobId, tries)
+    const changed = code === 'source-changed' && found !== undefined
+    if ((changed || FILE_TROUBLE.has(code)) && tries < MAX_TRIES) {
+      if (changed) this.#sourceChanged(wish, opened.page, { number, index }, found)
+      // The first change is taken up at once; a file that is being written all the time is given time.
+      const at = changed && tries === 1 ? now : now + this.#backoff(tries)
+      wish.delayed.push({ number, index, at })
+      wish.trouble = reason
+      this.#sleepers.add(wish)
+      return
+    }
+    wish.record.failedFiles++
+    wish.record.reason ??= reason
+    opened.page.reasons.set(index, reason)
+    this.#rowEnded(job, FAILED)
+  }
+
+  #sourceChanged(wish: Wish, page: WishPage, { number, index }: Place, found: { readonly size: number; readonly mtime: number }): void {
+    const row = page.rows[index]
+    if (row === undefined) return
+    const { record } = wish
+    record.total = (record.total ?? 0) + found.size - row.size
+    record.changed++
+    page.rows[index] = { ...row, size: found.size, mtime: found.mtime }
+    this.#effects.push({ type: 'save', id: record.id, number, page, rows: true, soon: true })
+  }
+
+  #jobEnded(jobId: string): Job | undefined {
+    const job = this.#jobs.get(jobId)
+    if (job === undefined) return undefined
+    this.#jobs.delete(jobId)
+    job.wish.jobs.delete(jobId)
+    this.#peer(job.wish.record.peerId).busy--
+    this.#touched.add(job.wish)
+    return job
+  }
+
+  #rowEnded({ wish, number, index, row }: Job, state: typeof DONE | typeof FAILED): void {
+    const opened = wish.open.get(number)
+    if (opened === undefined) return
+    opened.page.states[index] = state
+    opened.left--
+    wish.tries.delete(jobIdOf(wish.record.id, { number, index }))
+    if (opened.left === 0) wish.open.delete(number)
+    const one = row.local === '' || wish.record.totalFiles === 1
+    this.#effects.push({ type: 'save', id: wish.record.id, number, page: opened.page, soon: !one })
+    if (opened.left === 0) this.#pageEnded(wish)
+  }
+
+  #endIfDone(wish: Wish): void {
+    const { record } = wish
+    if (record.phase !== 'fetch' || wish.nextPage < record.pages || wish.open.size > 0) return
+    if (record.failedFiles === 0) return this.#end(wish, 'done', null)
+    const { code, message } = record.reason ?? { code: 'internal', message: 'unknown' }
+    const text = record.totalFiles === 1 ? message : `${record.failedFiles} of ${record.totalFiles} files failed; the first: ${message}`
+    this.#end(wish, 'failed', { code, message: text })
+  }
+
+  #end(wish: Wish, phase: 'done' | 'failed' | 'cancelled', reason: Reason | null): void {
+    const { record } = wish
+    record.phase = phase
+    record.reason = reason
+    const peer = this.#peer(record.peerId)
+    peer.wishes = peer.wishes.filter((other) => other !== wish)
+    if (wish.loading) peer.busy--
+    Object.assign(wish, { loading: false, ready: [], delayed: [], trouble: null, notBefore: 0, attempts: 0 } satisfies Partial<Wish>)
+    wish.open.clear()
+    wish.tries.clear()
+    this.#sleepers.delete(wish)
+    this.#touched.add(wish)
+    this.#save(wish)
+  }
+
+  #save({ record: { id } }: Wish): void {
+    this.#effects.push({ type: 'save', id, soon: false })
+  }
+
+  #networkRestart(): void {
+    for (const job of this.#jobs.values()) {
+      this.#jobEnded(jobIdOf(job.wish.record.id, job))
+      job.wish.ready.unshift({ number: job.number, index: job.index })
+    }
+    for (const [peerId] of this.#peers) this.#setConnected(peerId, false)
+  }
+
+  #cancel(id: string): void {
+    const wish = this.#wishes.get(id)
+    if (wish === undefined || hasEnded(wish.record.phase)) return
+    if (wish.listing) {
+      this.#listingEnded(id)
+      this.#effects.push({ type: 'stop-listing', id })
+    }
+    for (const jobId of wish.jobs.keys()) {
+      this.#jobEnded(jobId)
+      this.#effects.push({ type: 'stop', jobId, discard: true })
+    }
+    this.#end(wish, 'cancelled', null)
+    this.#effects.push({ type: 'discard', id })
+  }
+
+  #retry(id: string): void {
+    const wish = this.#wishes.get(id)
+    if (wish === undefined || wish.record.phase === 'done') return
+    const { record } = wish
+    const peer = this.#peer(record.peerId)
+    this.#touched.add(wish)
+    if (!hasEnded(record.phase)) {
+      this.#wake(wish)
+      peer.notBefore = 0
+      return
+    }
+    // A single file is looked up again: it may be another one now. A folder goes on with what failed.
+    const again = record.pages === 0 || record.isDirectory === false
+    Object.assign(record, { phase: again ? 'list' : 'rearm', reason: null, endedAt: null } satisfies Partial<WishRecord>)
+    peer.wishes.push(wish)
+    if (!again) this.#effects.push({ type: 'rearm', id })
+    this.#save(wish)
+  }
+
+  #clear(): void {
+    for (const [id, wish] of this.#wishes) {
+      if (!hasEnded(wish.record.phase)) continue
+      this.#wishes.delete(id)
+      this.#touched.delete(wish)
+      this.#effects.push({ type: 'removed', id })
+    }
+  }
+
+  #delayPeer(now: number, wish: Wish, reason: Reason): void {
+    const peer = this.#peer(wish.record.peerId)
+    peer.trouble = reason
+    // Several jobs that fall over one loss are one failure.
+    if (now < peer.notBefore) return
+    peer.attempts++
+    peer.notBefore = now + this.#backoff(peer.attempts)
+    for (const other of peer.wishes) {
+      this.#sleepers.add(other)
+      this.#touched.add(other)
+    }
+  }
+
+  #delayWish(wish: Wish, until: number, reason: Reason): void {
+    wish.trouble = reason
+    wish.notBefore = until
+    this.#sleepers.add(wish)
+    this.#touched.add(wish)
+  }
+
+  #backoff(attempts: number): number {
+    return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1)) * (0.5 + this.#random())
+  }
+
+  #schedule(now: number): void {
+    for (const wish of this.#sleepers) this.#wakeDue(now, wish)
+    this.#scheduleListings(now)
+    for (let idle = 0; idle < this.#peerTurn.length && this.#jobs.size < JOBS_IN_ALL; ) {
+      const peerId = this.#peerTurn.shift() as PeerId
+      this.#peerTurn.push(peerId)
+      idle = this.#startOne(now, this.#peer(peerId)) ? 0 : idle + 1
+    }
+  }
+
+  #wakeDue(now: number, wish: Wish): void {
+    const due = wish.delayed.filter(({ at }) => at <= now)
+    if (due.length > 0) {
+      wish.delayed = wish.delayed.filter(({ at }) => at > now)
+      wish.ready.unshift(...due)
+    }
+    if (wish.notBefore <= now) wish.notBefore = 0
+    const peer = this.#peer(wish.record.peerId)
+    if (peer.notBefore <= now) peer.notBefore = 0
+    if (wish.delayed.length === 0 && wish.notBefore === 0 && peer.notBefore === 0) {
+      this.#sleepers.delete(wish)
+      this.#touched.add(wish)
+    }
+  }
+
+  #scheduleListings(now: number): void {
+    if (this.#listings >= LISTINGS_IN_ALL) return
+    for (const peer of this.#peers.values()) {
+      if (!peer.connected || peer.notBefore > now) continue
+      for (const wish of peer.wishes) {
+        if (wish.record.phase !== 'list' || wish.listing || wish.notBefore > now) continue
+        if (this.#listings >= LISTINGS_IN_ALL) return
+        wish.listing = true
+        this.#listings++
+        this.#touched.add(wish)
+        this.#effects.push({ type: 'list', id: wish.record.id })
+      }
+    }
+  }
+
+  /** @returns whether something of this peer was started, so that another may be */
+  #startOne(now: number, peer: Peer): boolean {
+    if (!peer.connected || peer.busy >= JOBS_PER_PEER || peer.notBefore > now) return false
+    for (const [position, wish] of peer.wishes.entries()) {
+      if (wish.record.phase !== 'fetch' || wish.notBefore > now) continue
+      // While something is wrong one file goes ahead to see whether it still is.
+      if (wish.trouble?.code === 'disk-full' && wish.jobs.size > 0) continue
+      const place = wish.ready.shift()
+      if (place === undefined && (wish.loading || wish.nextPage >= wish.record.pages || wish.open.size >= OPEN_PAGES)) continue
+      peer.wishes.splice(position, 1)
+      peer.wishes.push(wish)
+      peer.busy++
+      if (place !== undefined) return this.#startJob(wish, place)
+      wish.loading = true
+      this.#effects.push({ type: 'load', id: wish.record.id, number: wish.nextPage })
+      return true
+    }
+    return false
+  }
+
+  #startJob(wish: Wish, { number, index }: Place): true {
+    const { id } = wish.record
+    const page = wish.open.get(number)?.page
+    const row = page?.rows[index]
+    if (page === undefined || row === undefined) throw new Error('a file to fetch is on no open page')
+    const jobId = jobIdOf(id, { number, index })
+    const { remote, local, size, mtime } = row
+    const job = { wish, number, index, row: { remote, local, size, mtime }, bytes: 0, rate: 0 }
+    this.#jobs.set(jobId, job)
+    wish.jobs.set(jobId, job)
+    this.#touched.add(wish)
+    if (page.states[index] !== BEGUN) {
+      page.states[index] = BEGUN
+      this.#effects.push({ type: 'save', id, number, page, soon: true })
+    }
+    this.#effects.push({ type: 'start', id, jobId, row: job.row })
+    return true
+  }
+
+  #stateOf(wish: Wish): { state: QueueState; reason: Reason | null } {
+    const { record, trouble } = wish
+    if (record.phase === 'done' || record.phase === 'failed' || record.phase === 'cancelled') return { state: record.phase, reason: record.reason }
+    if (wish.listing) return { state: 'listing', reason: null }
+    if (wish.jobs.size > 0) return { state: 'running', reason: null }
+    const peer = this.#peer(record.peerId)
+    if (!peer.connected) return { state: 'waiting', reason: { code: 'offline', message: 'the peer is not connected' } }
+    if (trouble !== null && (wish.notBefore > 0 || wish.delayed.length > 0)) return { state: 'waiting', reason: trouble }
+    if (peer.trouble !== null && peer.notBefore > 0) return { state: 'waiting', reason: peer.trouble }
+    return { state: 'queued', reason: null }
+  }
+}
+
+/** The same for the same file over restarts. */
+export function jobIdOf(wishId: string, { number, index }: Place): string {
+  return `${wishId}.${number}.${index}`
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
+/** @param path absolute, in the form of whatever system this runs on */
+function replaceName(path: string, name: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1) + name
+}

@@ -1,0 +1,88 @@
+import type { ErrorCode, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { WishRow } from './wish-listing.ts'
+
+/** What is kept of a wish, and of the files it is made of. Plain data: decides nothing. */
+
+/**
+ * - `list`: what it is made of is not known yet
+ * - `rearm`: its failed files are being made ready for another try
+ * - `fetch`: its files are being fetched
+ * - the others are ends
+ */
+export type WishPhase = 'list' | 'rearm' | 'fetch' | 'done' | 'failed' | 'cancelled'
+
+export interface Reason {
+  readonly code: ErrorCode
+  readonly message: string
+}
+
+/** One wish as it is stored. Only the transfer queue changes it, and says so with `save`. */
+export interface WishRecord {
+  readonly id: string
+  readonly peerId: PeerId
+  readonly path: SharePath
+  /** Milliseconds since 1970. */
+  readonly addedAt: number
+  /** Files put at the target since then are this wish's own: earlier than `addedAt` when it continues an older, ended wish. */
+  readonly since: number
+  /** Absolute; the wish stays with it when the setting changes. */
+  readonly downloadDirectory: string
+  endedAt: number | null
+  phase: WishPhase
+  reason: Reason | null
+  isDirectory: boolean | null
+  /** Absolute; once chosen it stays. */
+  target: string | null
+  total: number | null
+  totalFiles: number | null
+  doneFiles: number
+  failedFiles: number
+  doneBytes: number
+  pages: number
+  /** Files on all pages before this one have ended. */
+  firstPage: number
+  /** Files that changed at the source while being fetched, that had unfinished data of another version, and that were named anew. */
+  changed: number
+  restarted: number
+  renamed: number
+}
+
+/** States of a row. */
+export const QUEUED = 0
+export const BEGUN = 1
+export const DONE = 2
+export const FAILED = 3
+
+/** Some of a wish's files. Rows change only when a source does. */
+export interface WishPage {
+  readonly rows: WishRow[]
+  /** One per row; directories are DONE from the start. */
+  readonly states: Uint8Array
+  readonly reasons: Map<number, Reason>
+  /** The name a file got, where it is not the one of its row. */
+  readonly names: Map<number, string>
+}
+
+export function hasEnded(phase: WishPhase): boolean {
+  return phase === 'done' || phase === 'failed' || phase === 'cancelled'
+}
+
+export function newWish(fields: Pick<WishRecord, 'id' | 'peerId' | 'path' | 'addedAt' | 'since' | 'downloadDirectory' | 'target'>): WishRecord {
+  return {
+    ...fields, endedAt: null, phase: 'list', reason: null, isDirectory: null, total: null, totalFiles: null, doneFiles: 0, failedFiles: 0,
+    doneBytes: 0, pages: 0, firstPage: 0, changed: 0, restarted: 0, renamed: 0,
+  }
+}
+
+/** Things the person should know. */
+export function noticesOf({ changed, restarted, renamed }: WishRecord): string[] {
+  const notices: string[] = []
+  if (changed > 0) notices.push(`${count(changed, 'file')} changed at the source and ${changed === 1 ? 'was' : 'were'} fetched anew`)
+  if (restarted > 0) notices.push(`unfinished data of ${count(restarted, 'file')} was from another version and was fetched anew`)
+  if (renamed > 0) notices.push(`${count(renamed, 'entry', 'entries')} got another name, since a similar or equal one was there`)
+  return notices
+}
+
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`
+}
