@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
-  CodedError, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES, compareTreeOrder, decodeAnswer, encodeRequest, equalBytes,
+  CodedError, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES, compareTreeOrder, decodeAnswer, encodeRequest,
   isBelow, parentOf,
 } from '@harddrive-party/protocol'
 import type { Entry, ErrorCode, ListPage, ListRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
@@ -97,7 +97,7 @@ export async function requestRead(connection: PeerConnection, wanted: ReadArgume
     }
     const trailer = await readAnswer(frames, 'sent', MAX_SMALL_FRAME_BYTES)
     if (trailer.bytes !== length) throw new CodedError('wrong-length', 'it says that it sent another amount than what arrived')
-    if (!equalBytes(trailer.hash, hash.digest())) throw new CodedError('hash-mismatch', 'what arrived is not what was sent')
+    if (!hash.digest().equals(trailer.hash)) throw new CodedError('hash-mismatch', 'what arrived is not what was sent')
     await expectEnd(frames)
     return { size, mtime, start, length }
   })
