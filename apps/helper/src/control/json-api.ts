@@ -48,15 +48,19 @@ export function createJsonApi(api: ControlApi, token: string): Router {
     })
   }
   const answer = async (request: Request<{ method: string }>, response: Response) => {
-    const { method } = request.params
-    if (!isControlMethod(method)) throw new CodedError('not-found', 'there is no such method')
-    // A simple form post needs no permission of the browser; this content type does.
-    if (!JSON_TYPE.test(request.headers['content-type'] ?? '')) throw new CodedError('unsupported', 'the content type must be application/json')
-    const body: unknown = request.body
-    response.json({ result: (await checked[method](body)) ?? null })
+    try {
+      const { method } = request.params
+      if (!isControlMethod(method)) throw new CodedError('not-found', 'there is no such method')
+      // A simple form post needs no permission of the browser; this content type does.
+      if (!JSON_TYPE.test(request.headers['content-type'] ?? '')) throw new CodedError('unsupported', 'the content type must be application/json')
+      const body: unknown = request.body
+      response.json({ result: (await checked[method](body)) ?? null })
+    } catch (error) {
+      fail(response, error)
+    }
   }
-  router.post('/:method', json({ limit: MAX_BODY, strict: true, type: 'application/json' }), (request, response, next) => {
-    answer(request, response).catch(next)
+  router.post('/:method', json({ limit: MAX_BODY, strict: true, type: 'application/json' }), (request, response) => {
+    void answer(request, response)
   })
   router.use((_request, response) => fail(response, new CodedError('not-found', 'there is no such address')))
   router.use(onError)

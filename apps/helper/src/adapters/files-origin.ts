@@ -1,0 +1,236 @@
+/**
+ * Serves files to the person's browser from an origin of their own, apart from the app's: downloaded files, and files of peers that are fetched
+ * range by range while they are read. Whatever such a file contains, it reaches neither the app nor the helper. Knows no peers and checks no shares.
+ */
+import { randomBytes } from 'node:crypto'
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { basename } from 'node:path'
+import { CodedError, type ErrorCode, MAX_READ_BYTES, type PeerId, type SharePath } from '@harddrive-party/protocol'
+import { encodeName, fileHeaders } from './file-headers.ts'
+import { type LocalFile, isBelow, openLocalFile } from './local-file.ts'
+import { parseRange } from './range.ts'
+
+export interface FilesOriginOptions {
+  /** Origins of the app, which may show what is served here in a frame. */
+  readonly uiOrigins: readonly string[]
+  /** Where granted local files may lie, absolute: the download directory, and those before it. */
+  readonly downloadDirectories: () => readonly string[]
+  /** Bytes [start, end) of a peer's file, at most MAX_READ_BYTES, all of them or a CodedError. */
+  readonly readRemote: (
+    peerId: PeerId, path: SharePath, start: number, end: number, expect: { size: number; mtime: number }, options: { signal: AbortSignal },
+  ) => Promise<Uint8Array>
+  readonly now?: () => number
+  readonly log: (level: 'info' | 'warn', message: string, details?: object) => void
+}
+
+export interface FilesOrigin {
+  /** `http://127.0.0.1:<port>` */
+  readonly origin: string
+  /** @returns an address that nobody can guess @throws CodedError `not-allowed` when the file is not below a download directory */
+  grantLocal(file: string): string
+  grantRemote(file: RemoteFile): string
+  /** Ends every transfer. Idempotent. */
+  close(): Promise<void>
+}
+
+export interface RemoteFile {
+  readonly peerId: PeerId
+  readonly path: SharePath
+  readonly size: number
+  readonly mtime: number
+}
+
+/** A film watched with a break in the middle still ends. */
+const GRANT_IDLE_MS = 12 * 60 * 60 * 1000
+/** Addresses given out and not yet expired; the least used goes first. */
+const MAX_GRANTS = 1_000
+/** Reads of a peer's file under way for one request: fills a long link, holds little. */
+const READS_AHEAD = 3
+/** Small enough that seeking in a film is quick. */
+const READ_BYTES = Math.min(1024 * 1024, MAX_READ_BYTES)
+/** A browser opens about six for one origin; a few tabs. */
+const MAX_CONNECTIONS = 64
+
+type Target = { readonly kind: 'local'; readonly file: string } | ({ readonly kind: 'remote' } & RemoteFile)
+
+interface Grant {
+  readonly token: string
+  readonly target: Target
+  usedAt: number
+}
+
+/** @throws CodedError `address-in-use` when no port can be had */
+export async function openFilesOrigin(options: FilesOriginOptions): Promise<FilesOrigin> {
+  const now = options.now ?? Date.now
+  const grants = new Map<string, Grant>()
+  let host = ''
+  const server = createServer({ maxHeaderSize: 16 * 1024, headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 5_000 }, (request, response) => {
+    answer(request, response).catch((error: unknown) => {
+      options.log('warn', 'serving a file failed', { error: error instanceof Error ? error.message : String(error) })
+      response.destroy()
+    })
+  })
+  server.maxConnections = MAX_CONNECTIONS
+  const { port } = await listen(server)
+  host = `127.0.0.1:${port}`
+
+  const find = (token: string): Grant | undefined => {
+    const grant = grants.get(token)
+    if (grant === undefined) return undefined
+    grants.delete(token)
+    if (now() - grant.usedAt > GRANT_IDLE_MS) return undefined
+    grant.usedAt = now()
+    grants.set(token, grant) // last in the order of use
+    return grant
+  }
+  const give = (target: Target, path: string): string => {
+    for (const [token, { usedAt }] of grants) {
+      if (grants.size < MAX_GRANTS && now() - usedAt <= GRANT_IDLE_MS) break
+      grants.delete(token)
+    }
+    const token = randomBytes(32).toString('base64url')
+    grants.set(token, { token, target, usedAt: now() })
+    return `http://${host}/${token}/${encodeName(basename(path))}`
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => {})
+    if (request.headers.host !== host) return end(response, 403)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return end(response, 405)
+    const [, token, name] = /^\/([A-Za-z0-9_-]{43})\/([^/?#]+)$/.exec(request.url ?? '') ?? []
+    const grant = token === undefined || name === undefined ? undefined : find(token)
+    if (grant === undefined) return end(response, 404)
+    const { target } = grant
+    if (target.kind === 'remote') return sendRemote(request, response, target, options)
+    const opened = await openLocalFile(target.file, options.downloadDirectories())
+    if (opened === undefined) return end(response, 404)
+    try {
+      await sendLocal(request, response, target.file, opened, options.uiOrigins)
+    } finally {
+      await opened.close()
+    }
+  }
+
+  let closing: Promise<void> | undefined
+  return {
+    origin: `http://${host}`,
+    grantLocal: (file) => {
+      if (!options.downloadDirectories().some((directory) => isBelow(directory, file))) throw new CodedError('not-allowed', 'only downloaded files can be opened')
+      return give({ kind: 'local', file }, file)
+    },
+    grantRemote: (file) => give({ kind: 'remote', ...file }, file.path),
+    close: () =>
+      (closing ??= new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      })),
+  }
+}
+
+/** @returns what to send, or undefined when the answer has been given already (416, HEAD, nothing to send) */
+function begin(request: IncomingMessage, response: ServerResponse, path: string, size: number, uiOrigins: readonly string[]): { start: number; end: number } | undefined {
+  // We give no validators, so a range that depends on one is not granted.
+  const range = request.headers['if-range'] === undefined ? parseRange(request.headers.range, size) : 'none'
+  const headers = { ...fileHeaders(path, uiOrigins), 'Accept-Ranges': 'bytes' }
+  if (range === 'unsatisfiable') {
+    response.writeHead(416, { ...headers, 'Content-Range': `bytes */${size}`, 'Content-Length': 0 }).end()
+    return undefined
+  }
+  const { start, end } = range === 'none' ? { start: 0, end: size } : range
+  const part = range === 'none' ? {} : { 'Content-Range': `bytes ${start}-${end - 1}/${size}` }
+  response.writeHead(range === 'none' ? 200 : 206, { ...headers, ...part, 'Content-Length': end - start })
+  if (request.method === 'HEAD' || start === end) {
+    response.end()
+    return undefined
+  }
+  return { start, end }
+}
+
+async function sendLocal(request: IncomingMessage, response: ServerResponse, path: string, file: LocalFile, uiOrigins: readonly string[]): Promise<void> {
+  const part = begin(request, response, path, file.size, uiOrigins)
+  if (part === undefined) return
+  for (let at = part.start; at < part.end; ) {
+    const chunk = await file.read(at, Math.min(at + READ_BYTES, part.end))
+    // The file was cut while it was read: ending early is the only truth left to tell.
+    if (chunk.length === 0) return void response.destroy()
+    at += chunk.length
+    if (!(await write(response, chunk))) return
+  }
+  response.end()
+}
+
+async function sendRemote(request: IncomingMessage, response: ServerResponse, file: RemoteFile, options: FilesOriginOptions): Promise<void> {
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  const { peerId, path, size, mtime } = file
+  const read = async (start: number, end: number): Promise<Uint8Array> => {
+    const bytes = await options.readRemote(peerId, path, start, end, { size, mtime }, { signal: gone.signal })
+    if (bytes.length !== end - start) throw new CodedError('wrong-length', 'the peer sent another number of bytes than asked for')
+    return bytes
+  }
+  const asked = request.method === 'HEAD' ? 'none' : parseRange(request.headers['if-range'] === undefined ? request.headers.range : undefined, size)
+  const wanted = asked === 'none' ? { start: 0, end: size } : asked
+  const ahead: Promise<Uint8Array>[] = []
+  let next = 0
+  const readAhead = (end: number) => {
+    while (ahead.length < READS_AHEAD && next < end) {
+      const chunk = read(next, Math.min(next + READ_BYTES, end))
+      chunk.catch(() => {}) // judged when its turn comes
+      ahead.push(chunk)
+      next += READ_BYTES
+    }
+  }
+  try {
+    let first: Uint8Array | undefined
+    if (request.method !== 'HEAD' && wanted !== 'unsatisfiable' && wanted.start < wanted.end) {
+      next = wanted.start
+      readAhead(wanted.end)
+      // Before the headers, so that a peer who is gone is an error and not an empty file.
+      first = await ahead.shift()
+    }
+    const part = begin(request, response, path, size, options.uiOrigins)
+    if (part === undefined || first === undefined) return
+    for (let chunk: Uint8Array | undefined = first; chunk !== undefined; chunk = await ahead.shift()) {
+      readAhead(part.end)
+      if (!(await write(response, chunk))) return
+    }
+    response.end()
+  } catch (error) {
+    if (gone.signal.aborted) return
+    options.log('info', "reading a peer's file failed", CodedError.toWire(error))
+    if (response.headersSent) response.destroy()
+    else end(response, STATUS_CODES[CodedError.toWire(error).code] ?? 502)
+  } finally {
+    gone.abort()
+  }
+}
+
+const STATUS_CODES: Partial<Record<ErrorCode, number>> = { 'not-found': 404, 'source-changed': 410, 'timed-out': 504, busy: 503 }
+
+/** Waits until the browser takes more. @returns false when it is gone */
+async function write(response: ServerResponse, chunk: Uint8Array): Promise<boolean> {
+  if (response.destroyed) return false
+  if (response.write(chunk)) return true
+  await new Promise<void>((resolve) => {
+    const settle = () => {
+      response.off('drain', settle)
+      response.off('close', settle)
+      resolve()
+    }
+    response.on('drain', settle)
+    response.on('close', settle)
+  })
+  return !response.destroyed
+}
+
+function end(response: ServerResponse, status: number): void {
+  response.writeHead(status, { 'Content-Security-Policy': "sandbox; default-src 'none'", 'X-Content-Type-Options': 'nosniff', 'Content-Length': 0, Connection: 'close' }).end()
+}
+
+function listen(server: Server): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => reject(new CodedError('address-in-use', 'no port could be had for serving files', { cause })))
+    server.listen({ host: '127.0.0.1', port: 0 }, () => resolve(server.address() as AddressInfo))
+  })
+}
