@@ -8,8 +8,11 @@ export type LivenessInput =
 
 export type LivenessEffect = { readonly type: 'ping' } | { readonly type: 'dead' }
 
-/** With {@link MISSES} a silent death is noticed within 4 s while a transfer runs and within 20 s else. */
-const BUSY_INTERVAL_MS = 1000
+/**
+ * With {@link MISSES} a silent death is noticed within five of these: the one in which it happens, three with pings that nobody answers,
+ * and the last answer's. That is 4 s while a transfer runs and 25 s else.
+ */
+const BUSY_INTERVAL_MS = 800
 const IDLE_INTERVAL_MS = 5000
 
 /** Pings without any answer: three, so that one or two lost ones kill nobody. Counted, so that our own standstill counts once. */

@@ -50,6 +50,8 @@ export interface NativeConnection {
   sendQuantum(): number
   streamRecv(id: number, into: Uint8Array): [number, boolean] | null
   streamSend(id: number, data: Uint8Array, finish: boolean): number | null
+  /** Throws where there is no such stream (any more), or the peer wants no more of it. */
+  streamCapacity(id: number): number
   streamShutdown(id: number, direction: number, code: number): void
   readable(): Iterable<number>
   timeout(): number | null

@@ -173,8 +173,12 @@ export class QuicStream implements PeerStream {
 
   /** @returns null = not now, or never: then the write side has ended */
   #send(bytes: Uint8Array, finish: boolean): number | null {
+    const { native } = this.#owner
     try {
-      return this.#owner.native.streamSend(this.id, bytes, finish)
+      const taken = native.streamSend(this.id, bytes, finish)
+      // A stream that the engine has already forgotten, because the peer gave it up, takes nothing either: asking tells the difference.
+      if (taken === null) native.streamCapacity(this.id)
+      return taken
     } catch (error) {
       const name = nativeErrorName(error)
       if (name === 'Done') return null
