@@ -26,7 +26,7 @@ export class MemoryNetwork {
   readonly #pairs = new Set<Pair>()
   readonly #deliver: (what: () => void) => void
 
-  constructor({ deliver = queueMicrotask }: MemoryNetworkOptions = {}) {
+  constructor({ deliver = setImmediate }: MemoryNetworkOptions = {}) {
     this.#deliver = deliver
   }
 
@@ -62,6 +62,7 @@ export class MemoryNetwork {
 
   async #dial(from: MemoryHost, target: DialTarget, signal: AbortSignal): Promise<PeerConnection> {
     await this.#roundTrip(signal)
+    if (this.#hosts.get(formatEndpoint(from.endpoint)) !== from) throw new CodedError('closed', 'the transport is closed')
     const host = this.#hosts.get(formatEndpoint(target.endpoint))
     if (!host) throw new CodedError('unreachable', 'nobody is there')
     const knock = knockKind(host, target.knockSecret)
@@ -295,7 +296,9 @@ class MemoryStream implements PeerStream {
     if (this.#failure || (this.#finishSent && this.#finishReceived && this.#unread === 0)) return
     this.fail(new CodedError('aborted', 'we gave up the stream'))
     this.#connection.streams.delete(this)
-    this.#send((far) => far.reset(), new Uint8Array(0))
+    // One that was never seen is never heard of.
+    if (this.announce) this.announce = null
+    else this.#send((far) => far.reset(), new Uint8Array(0))
   }
 
   arrive(piece: Uint8Array): void {
