@@ -7,6 +7,7 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { AddressInfo } from 'node:net'
 import { basename } from 'node:path'
 import { CodedError, type ErrorCode, MAX_READ_BYTES, type PeerId, type SharePath } from '@harddrive-party/protocol'
+import type { FileGrant } from '../network/network-api.ts'
 import { encodeName, fileHeaders } from './file-headers.ts'
 import { type LocalFile, isBelow, openLocalFile } from './local-file.ts'
 import { parseRange } from './range.ts'
@@ -14,8 +15,8 @@ import { parseRange } from './range.ts'
 export interface FilesOriginOptions {
   /** Origins of the app, which may show what is served here in a frame. */
   readonly uiOrigins: readonly string[]
-  /** Where granted local files may lie, absolute: the download directory, and those before it. */
-  readonly downloadDirectories: () => readonly string[]
+  /** Below which granted local files lie unless the grant names another; absolute. */
+  readonly downloadDirectory: () => string
   /** Bytes [start, end) of a peer's file, at most MAX_READ_BYTES, all of them or a CodedError. */
   readonly readRemote: (
     peerId: PeerId, path: SharePath, start: number, end: number, expect: { size: number; mtime: number }, options: { signal: AbortSignal },
@@ -27,18 +28,10 @@ export interface FilesOriginOptions {
 export interface FilesOrigin {
   /** `http://127.0.0.1:<port>` */
   readonly origin: string
-  /** @returns an address that nobody can guess @throws CodedError `not-allowed` when the file is not below a download directory */
-  grantLocal(file: string): string
-  grantRemote(file: RemoteFile): string
+  /** @returns an address that nobody can guess @throws CodedError `not-allowed` when a local file is not below its download directory */
+  grant(grant: FileGrant): string
   /** Ends every transfer. Idempotent. */
   close(): Promise<void>
-}
-
-export interface RemoteFile {
-  readonly peerId: PeerId
-  readonly path: SharePath
-  readonly size: number
-  readonly mtime: number
 }
 
 /** A film watched with a break in the middle still ends. */
@@ -52,7 +45,8 @@ const READ_BYTES = Math.min(1024 * 1024, MAX_READ_BYTES)
 /** A browser opens about six for one origin; a few tabs. */
 const MAX_CONNECTIONS = 64
 
-type Target = { readonly kind: 'local'; readonly file: string } | ({ readonly kind: 'remote' } & RemoteFile)
+type RemoteFile = Extract<FileGrant, { kind: 'remote' }>
+type Target = RemoteFile | { readonly kind: 'local'; readonly path: string; readonly directory: string }
 
 interface Grant {
   readonly token: string
@@ -84,14 +78,14 @@ export async function openFilesOrigin(options: FilesOriginOptions): Promise<File
     grants.set(token, grant) // last in the order of use
     return grant
   }
-  const give = (target: Target, path: string): string => {
+  const give = (target: Target): string => {
     for (const [token, { usedAt }] of grants) {
       if (grants.size < MAX_GRANTS && now() - usedAt <= GRANT_IDLE_MS) break
       grants.delete(token)
     }
     const token = randomBytes(32).toString('base64url')
     grants.set(token, { token, target, usedAt: now() })
-    return `http://${host}/${token}/${encodeName(basename(path))}`
+    return `http://${host}/${token}/${encodeName(basename(target.path))}`
   }
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -103,10 +97,10 @@ export async function openFilesOrigin(options: FilesOriginOptions): Promise<File
     if (grant === undefined) return end(response, 404)
     const { target } = grant
     if (target.kind === 'remote') return sendRemote(request, response, target, options)
-    const opened = await openLocalFile(target.file, options.downloadDirectories())
+    const opened = await openLocalFile(target.path, target.directory)
     if (opened === undefined) return end(response, 404)
     try {
-      await sendLocal(request, response, target.file, opened, options.uiOrigins)
+      await sendLocal(request, response, target.path, opened, options.uiOrigins)
     } finally {
       await opened.close()
     }
@@ -115,11 +109,12 @@ export async function openFilesOrigin(options: FilesOriginOptions): Promise<File
   let closing: Promise<void> | undefined
   return {
     origin: `http://${host}`,
-    grantLocal: (file) => {
-      if (!options.downloadDirectories().some((directory) => isBelow(directory, file))) throw new CodedError('not-allowed', 'only downloaded files can be opened')
-      return give({ kind: 'local', file }, file)
+    grant: (grant) => {
+      if (grant.kind === 'remote') return give(grant)
+      const directory = grant.downloadDirectory ?? options.downloadDirectory()
+      if (!isBelow(directory, grant.path)) throw new CodedError('not-allowed', 'only downloaded files can be opened')
+      return give({ kind: 'local', path: grant.path, directory })
     },
-    grantRemote: (file) => give({ kind: 'remote', ...file }, file.path),
     close: () =>
       (closing ??= new Promise((resolve) => {
         server.close(() => resolve())

@@ -1,4 +1,4 @@
-/** Opens a downloaded file for reading, and nothing else: no links on the way, no directory, no device, nothing outside the directories named. */
+/** Opens a downloaded file for reading, and nothing else: no links on the way, no directory, no device, nothing outside the directory named. */
 import { constants, open, realpath } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, sep } from 'node:path'
 
@@ -17,9 +17,8 @@ export function isBelow(directory: string, path: string): boolean {
 }
 
 /** @returns undefined when there is no such regular file, or a link is on the way to it */
-export async function openLocalFile(path: string, directories: readonly string[]): Promise<LocalFile | undefined> {
-  const directory = directories.find((candidate) => isBelow(candidate, path))
-  if (directory === undefined) return undefined
+export async function openLocalFile(path: string, directory: string): Promise<LocalFile | undefined> {
+  if (!isBelow(directory, path)) return undefined
   try {
     // The directory itself may be reached through links (that is the person's choice); nothing below it may.
     const root = await realpath(directory)

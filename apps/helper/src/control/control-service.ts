@@ -1,6 +1,6 @@
 /** Answers every control method by asking the parts of the helper. Arguments have been checked before; who is asking was decided before, too. */
 import { access, constants, mkdir, realpath, stat } from 'node:fs/promises'
-import { isAbsolute } from 'node:path'
+import { dirname, isAbsolute } from 'node:path'
 import { CodedError, type PeerId, keyHashOf, parseAnnounceCode } from '@harddrive-party/protocol'
 import type { ControlApi, DiagnosticsInfo, PeerInfo } from '@harddrive-party/protocol/control'
 import type { NetworkApi } from '../network/network-api.ts'
@@ -153,8 +153,11 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     clearFinished: async () => transfers.clearFinished(),
     transferFiles: async ({ transferId, cursor, limit }) => transfers.files(transferId, cursor, limit),
 
-    downloadedFileUrl: ({ transferId, path }) => {
-      return network.grantFile({ kind: 'local', path: transfers.finishedFile(transferId, path) })
+    downloadedFileUrl: async ({ transferId, path }) => {
+      const file = transfers.finishedFile(transferId, path)
+      // Not the setting of today: the transfer may be older.
+      const target = transfers.infos().find((transfer) => transfer.transferId === transferId)?.target
+      return network.grantFile({ kind: 'local', path: file, ...(target == null ? {} : { downloadDirectory: dirname(target) }) })
     },
     remoteFileUrl: async ({ peerId, path }) => {
       knownPeer(peerId)

@@ -39,6 +39,8 @@ export interface NetworkConfig {
   readonly stunServers: readonly string[]
   readonly indexDirectory: string
   readonly downloadDirectory: string
+  /** Directories that downloads went to before: what lies there may still be opened. */
+  readonly formerDownloadDirectories?: readonly string[]
   readonly shares: readonly SharedRoot[]
   readonly policy: Policy
   /** Origins of the UI, which may embed what the files origin serves. */
@@ -103,7 +105,8 @@ export interface FileJob {
 export type PartialData = Pick<FileJob, 'peerId' | 'path' | 'downloadDirectory'>
 
 export type FileGrant =
-  | { readonly kind: 'local'; readonly path: string }
+  /** `downloadDirectory` as in FileJob: absent = the current one. */
+  | { readonly kind: 'local'; readonly path: string; readonly downloadDirectory?: string }
   | { readonly kind: 'remote'; readonly peerId: PeerId; readonly path: SharePath; readonly size: number; readonly mtime: number }
 
 export type NetworkEvent =

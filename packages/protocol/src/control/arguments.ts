@@ -33,6 +33,7 @@ const flag = v.boolean('must be true or false')
 const peerId = parsed<PeerId>(parsePeerId)
 const sharePath = parsed<SharePath>(parseSharePath)
 const id = v.pipe(v.string('must be text'), v.regex(/^[A-Za-z0-9._:-]{1,128}$/, `must be an id of at most ${MAX_ID} letters, digits or . _ : -`))
+const wishId = v.pipe(v.string('must be text'), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'has 1 to 64 letters, digits, - or _'))
 const localPath = v.pipe(text(MAX_LOCAL_PATH, 'a path'), v.check((path) => !path.includes('\0'), 'must not contain NUL'))
 const cursor = text(MAX_CURSOR_BYTES, 'a cursor')
 const limit = v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(1, 'must be at least 1'), v.maxValue(MAX_PAGE_ENTRIES, `must be at most ${MAX_PAGE_ENTRIES}`))
@@ -75,7 +76,7 @@ const SCHEMAS = {
   removeShare: share,
   rescanShare: share,
   browseFolders: v.strictObject({ path: v.exactOptional(localPath) }),
-  download: v.strictObject({ peerId, path: sharePath, id: v.exactOptional(id) }),
+  download: v.strictObject({ peerId, path: sharePath, id: v.exactOptional(wishId) }),
   cancel: transfer,
   retry: transfer,
   clearFinished: nothing,
