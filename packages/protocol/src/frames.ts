@@ -12,51 +12,71 @@ export function encodeFrame(body: Uint8Array): Uint8Array {
   return frame
 }
 
+/** What is kept at first; it doubles as bytes arrive, so that a frame in single bytes costs no more than one in a piece. */
+const FIRST_CAPACITY = 4096
+
 /**
  * Cuts frames out of chunks as they arrive. After a fault it stays failed: the boundary of the next frame is lost.
- * It holds at most one unfinished frame and allocates only what has arrived, whatever length was claimed.
+ * It holds at most one unfinished frame and allocates only for what has arrived, whatever length was claimed.
  */
 export class FrameReader {
-  /** The limit for frames not begun yet; it may be changed between frames, as the protocol says what may come next. */
+  /** The limit for frames whose length has not arrived yet; it may change between frames, as the protocol says what may come next. */
   maxBytes: number
-  #pending: Uint8Array = new Uint8Array(0)
+  #buffer = new Uint8Array(0)
+  #size = 0
   #failed: Fault<'too-large'> | undefined
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes
   }
 
-  /** @returns the bodies completed by this chunk, in order; `too-large` when a claimed length is above the limit */
+  /** @param chunk copied @returns the bodies completed by this chunk, in order; `too-large` when a claimed length is above the limit */
   push(chunk: Uint8Array): Result<Uint8Array[], Fault<'too-large'>> {
     if (this.#failed) return { ok: false, error: this.#failed }
+    this.#append(chunk)
     const bodies: Uint8Array[] = []
-    let bytes = this.#pending.length === 0 ? chunk : join(this.#pending, chunk)
-    while (bytes.length >= FRAME_PREFIX_BYTES) {
-      const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
-      if (length > this.maxBytes) {
-        const refused = refuse('too-large', `a frame of ${length} bytes where at most ${this.maxBytes} are allowed`)
-        this.#failed = refused.error
-        this.#pending = new Uint8Array(0)
-        return refused
-      }
-      if (bytes.length < FRAME_PREFIX_BYTES + length) break
-      bodies.push(bytes.slice(FRAME_PREFIX_BYTES, FRAME_PREFIX_BYTES + length))
-      bytes = bytes.subarray(FRAME_PREFIX_BYTES + length)
+    const view = new DataView(this.#buffer.buffer)
+    let at = 0
+    while (this.#size - at >= FRAME_PREFIX_BYTES) {
+      const length = view.getUint32(at)
+      if (length > this.maxBytes) return this.#fail(length)
+      const end = at + FRAME_PREFIX_BYTES + length
+      if (end > this.#size) break
+      bodies.push(this.#buffer.slice(at + FRAME_PREFIX_BYTES, end))
+      at = end
     }
-    // A copy: the caller may use its chunk again.
-    this.#pending = Uint8Array.from(bytes)
+    this.#drop(at)
     return succeed(bodies)
   }
 
   /** Whether the stream may end here: nothing of an unfinished frame is waiting. */
   get atBoundary(): boolean {
-    return this.#pending.length === 0
+    return this.#size === 0
   }
-}
 
-function join(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(a.length + b.length)
-  whole.set(a)
-  whole.set(b, a.length)
-  return whole
+  #append(chunk: Uint8Array): void {
+    const size = this.#size + chunk.length
+    if (size > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(size, this.#buffer.length * 2, FIRST_CAPACITY))
+      larger.set(this.#buffer.subarray(0, this.#size))
+      this.#buffer = larger
+    }
+    this.#buffer.set(chunk, this.#size)
+    this.#size = size
+  }
+
+  #drop(count: number): void {
+    this.#buffer.copyWithin(0, count, this.#size)
+    this.#size -= count
+    // Nothing large is kept for a stream that is quiet.
+    if (this.#size === 0 && this.#buffer.length > FIRST_CAPACITY) this.#buffer = new Uint8Array(0)
+  }
+
+  #fail(length: number) {
+    const refused = refuse('too-large', `a frame of ${length} bytes where at most ${this.maxBytes} are allowed`)
+    this.#failed = refused.error
+    this.#buffer = new Uint8Array(0)
+    this.#size = 0
+    return refused
+  }
 }
