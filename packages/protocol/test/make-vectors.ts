@@ -7,7 +7,7 @@ import {
   type AnnounceCode, type NatKind, announceCodeQrText, encodeAnswer, encodeEcho, encodeFrame, encodeProbe, encodeRequest, formatAnnounceCode, formatAnnounceLink,
   keyHashOf, makeKnockCid, peerIdFromKey, publicKeyOf, sign,
 } from '../src/index.ts'
-import { peerName } from '../src/peer-name.ts'
+import { NAME_WORDS, peerName } from '../src/peer-name.ts'
 import { ANSWERS, REQUESTS } from './sample-messages.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -24,6 +24,8 @@ write('identities', 'From the seed of an Ed25519 key: public key = peer id, key 
     return { seed: hex(seed), peerId: id, keyHash: hex(keyHashOf(id)), name: peerName(id), signature: hex(sign(Buffer.from('hdp'), seed)) }
   }),
 })
+
+write('name-words', 'The two lists that names are made of, in order. Taken from unique-names-generator 4.7.1 without the words that nobody wants to be called.', NAME_WORDS)
 
 const addresses = {
   v4: { host: '192.0.2.1', port: 4433 },
