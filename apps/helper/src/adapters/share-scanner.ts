@@ -1,6 +1,7 @@
 import { CodedError, MAX_PATH_BYTES, MAX_PATH_PARTS, MAX_PATH_PART_BYTES, parsePathPart } from '@harddrive-party/protocol'
 import { type Stats, lstatSync, readdirSync, realpathSync } from 'node:fs'
-import { foldName, sortParts } from '../core/listing.ts'
+import { sortParts } from '../core/listing.ts'
+import { PARTIAL_DIRECTORY } from './download-path.ts'
 import { encodeDirectory } from './share-chunk.ts'
 
 /**
@@ -37,17 +38,19 @@ export interface ScanResult extends ScanCounts {
 }
 
 /** Litter of operating systems, which changes by being looked at, and our own unfinished downloads. */
-const NEVER_LISTED = new Set(['.DS_Store', 'Thumbs.db', 'desktop.ini', 'Desktop.ini', 'ehthumbs.db', '.harddrive-party'])
-const PARTIAL_SUFFIX = '.hdp-partial'
+const NEVER_LISTED = new Set(['.DS_Store', 'Thumbs.db', 'desktop.ini', 'Desktop.ini', 'ehthumbs.db', PARTIAL_DIRECTORY])
+const LONGEST_NEVER_LISTED = 16
 
 const PROGRESS_ENTRIES = 4096
 const KIND_MASK = 0o170000
 const FILE = 0o100000
 const DIRECTORY = 0o040000
-/** Names that need no closer look: most of them. No dot at the end, no colon, and not short enough to be a device. */
-const PLAIN_NAME = /^[\w-][\w ().,&'+-]{3,78}[\w)-]$/
+/** Names, joined by slashes, of letters, digits and signs that mean nothing to any system. */
+const SIMPLE_NAMES = /^[\w/ ().,&'+-]*$/
+/** What may be a device on Windows, and needs the whole check. */
 const DEVICE_START = /^(?:con|prn|aux|nul|com|lpt|clock)/i
-const ASCII = /^[\u0020-\u007e]*$/
+const DOT = 0x2e
+const SPACE = 0x20
 
 /**
  * @throws CodedError `not-found` when the directory is gone or is not the one that was shared, `unreadable`, `aborted`; and what `onChunk` throws
@@ -103,20 +106,23 @@ class Scan {
       return undefined
     }
     const names: string[] = []
-    const folded: string[] = []
     const sizes: number[] = []
     const mtimes: number[] = []
     const children: number[] = []
     let total = 0
     let previous: string | undefined
     const base = path.endsWith('/') ? path : `${path}/`
+    // One look at all names: nearly always none of them needs another.
+    const simple = SIMPLE_NAMES.test(found.join('/'))
     for (const name of sortParts(found)) {
       if (--this.#untilReport === 0) this.#report()
-      if (NEVER_LISTED.has(name) || name.endsWith(PARTIAL_SUFFIX)) continue
+      if (name.length <= LONGEST_NEVER_LISTED && NEVER_LISTED.has(name)) continue
       const file = base + name
-      const bytes = ASCII.test(name) ? name.length : Buffer.byteLength(name)
+      const plain = simple && isPlain(name)
+      const bytes = plain ? name.length : Buffer.byteLength(name)
+      const fits = depth < MAX_PATH_PARTS && pathBytes + 1 + bytes <= MAX_PATH_BYTES && (plain || parsePathPart(name).ok)
       // Names that are not UTF-8 are read with replacement characters: two may come out the same, and only one can be meant.
-      const stats = name !== previous && isListable(name, depth, pathBytes + 1 + bytes) ? tryStat(file) : undefined
+      const stats = fits && name !== previous ? tryStat(file) : undefined
       previous = name
       const kind = stats === undefined ? 0 : stats.mode & KIND_MASK
       let size = 0
@@ -140,13 +146,12 @@ class Scan {
         continue
       }
       names.push(name)
-      folded.push(foldName(name))
       sizes.push(size)
       mtimes.push(stats.mtimeMs)
       children.push(child)
       total += size
     }
-    const chunks = encodeDirectory({ names, folded, sizes, mtimes, children })
+    const chunks = encodeDirectory({ names, sizes, mtimes, children })
     for (const [index, chunk] of chunks.entries()) this.#options.onChunk(id, index, chunk)
     return total
   }
@@ -158,9 +163,10 @@ class Scan {
   }
 }
 
-function isListable(name: string, depth: number, pathBytes: number): boolean {
-  if (depth >= MAX_PATH_PARTS || pathBytes > MAX_PATH_BYTES) return false
-  return (PLAIN_NAME.test(name) && !DEVICE_START.test(name)) || parsePathPart(name).ok
+/** For names that match SIMPLE_NAMES: surely a valid part of a path, without asking further. */
+function isPlain(name: string): boolean {
+  const last = name.charCodeAt(name.length - 1)
+  return name.length <= MAX_PATH_PART_BYTES && last !== DOT && last !== SPACE && !DEVICE_START.test(name)
 }
 
 function tryStat(file: string): Stats | undefined {
