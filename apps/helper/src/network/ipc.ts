@@ -63,3 +63,12 @@ function isRecord(raw: unknown): raw is Record<string, unknown> {
 function isId(raw: unknown): raw is number {
   return typeof raw === 'number' && Number.isSafeInteger(raw) && raw >= 0
 }
+
+/** A network side that may not be there yet, or be another one at each call. */
+export function forwardCalls(network: () => NetworkApi): NetworkApi {
+  const forwarded: Partial<Record<NetworkMethod, (args: unknown) => Promise<unknown>>> = {}
+  for (const method of NETWORK_METHODS) {
+    forwarded[method] = async (args) => (network()[method] as (args: unknown) => Promise<unknown>)(args)
+  }
+  return forwarded as unknown as NetworkApi
+}

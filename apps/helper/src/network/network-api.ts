@@ -39,8 +39,6 @@ export interface NetworkConfig {
   readonly stunServers: readonly string[]
   readonly indexDirectory: string
   readonly downloadDirectory: string
-  /** Directories that downloads went to before: what lies there may still be opened. */
-  readonly formerDownloadDirectories?: readonly string[]
   readonly shares: readonly SharedRoot[]
   readonly policy: Policy
   /** Origins of the UI, which may embed what the files origin serves. */

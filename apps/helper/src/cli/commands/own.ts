@@ -1,0 +1,116 @@
+/** Commands about this helper: its code, status, shares, devices, and stopping it. */
+import { realpath } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { ShareInfo } from '@harddrive-party/protocol/control'
+import { CommandError, EXIT } from '../exit-codes.ts'
+import type { HelperSession } from '../helper-session.ts'
+import { escapeName, formatBytes, formatTable, formatTime, nameSlug } from '../text-format.ts'
+
+export async function showCode({ api, output }: HelperSession, { renew }: { readonly renew: boolean }): Promise<void> {
+  const { code, link } = await (renew ? api.renewCode() : api.announceCode())
+  if (output.json) return output.line(JSON.stringify({ code }))
+  await output.line(code)
+  output.note(`\nAs a link for somebody who runs harddrive-party: ${link}`)
+  if (renew) output.note('The code before this one no longer lets strangers in; whom you know already can still connect.')
+}
+
+/** With --json what `start --json` prints, without the one-time `pairUrl` (see `pair`), plus NAT kind, counts and more. */
+export async function showStatus({ api, output, ui, pid }: HelperSession): Promise<void> {
+  const [{ status, peers, shares, transfers, uploads }, { code }] = await Promise.all([api.snapshot(), api.announceCode()])
+  const counts = {
+    peers: peers.length,
+    connected: peers.filter((peer) => peer.state === 'connected').length,
+    shares: shares.length,
+    files: shares.reduce((sum, share) => sum + share.files, 0),
+    bytes: shares.reduce((sum, share) => sum + share.bytes, 0),
+    transfers: transfers.filter((transfer) => transfer.endedAt === null).length,
+    uploads: uploads.length,
+  }
+  if (output.json) {
+    const { peerId, name, udp, natKind, network, addresses, downloadDirectory, version } = status
+    return output.line(JSON.stringify({ ui, code, peerId, name, udp, natKind, network, addresses, downloadDirectory, version, pid: pid ?? null, counts }))
+  }
+  const rows = [
+    ['You are', `${nameSlug(status.name)}  (${status.peerId.slice(0, 16)})`],
+    ['App', ui],
+    ['Network', `${status.network}; UDP port ${status.udp.v4 ?? status.udp.v6 ?? 'none'}; NAT: ${status.natKind}`],
+    ['Addresses', status.addresses.join(', ')],
+    ['Peers', `${counts.connected} connected of ${counts.peers} known`],
+    ['Shares', `${counts.shares} folders, ${counts.files} files, ${formatBytes(counts.bytes)}`],
+    ['Transfers', `${counts.transfers} down, ${counts.uploads} up`],
+    ['Downloads', `${escapeName(status.downloadDirectory)}${status.freeBytes === null ? '' : ` (${formatBytes(status.freeBytes)} free)`}`],
+    ['Since', formatTime(status.startedAt)],
+    ['Code', code],
+  ]
+  for (const [label = '', value = ''] of rows) await output.line(`${`${label}:`.padEnd(11)} ${value}`)
+}
+
+export async function addShare({ api, output }: HelperSession, directory: string, name: string | undefined): Promise<void> {
+  const share = await api.addShare({ directory: resolve(directory), ...(name === undefined ? {} : { name }) })
+  if (output.json) return output.line(JSON.stringify(shareJson(share)))
+  return output.line(`Sharing ${escapeName(share.directory)} as "${escapeName(share.name)}".`)
+}
+
+/** @param text the directory, the share's display name, or its id */
+export async function removeShare({ api, output }: HelperSession, text: string): Promise<void> {
+  const { shares } = await api.snapshot()
+  const directory = await realpath(text).catch(() => resolve(text))
+  const share = shares.find((known) => known.directory === directory || known.directory === resolve(text)) ?? shares.find((known) => known.name === text || known.shareId === text)
+  if (share === undefined) throw new CommandError(EXIT.notFound, 'not-found', `${escapeName(text)} is not shared`)
+  await api.removeShare({ shareId: share.shareId })
+  if (output.json) return output.line(JSON.stringify(shareJson(share)))
+  return output.line(`No longer sharing ${escapeName(share.directory)}. Its files are untouched.`)
+}
+
+function shareJson({ shareId, name, directory, state, files, bytes }: ShareInfo): object {
+  return { id: shareId, name, directory, state, files, bytes }
+}
+
+export async function makePairingLink({ api, output }: HelperSession): Promise<void> {
+  const { url, expiresAt } = await api.createPairingLink()
+  if (output.json) return output.line(JSON.stringify({ pairUrl: url, expiresAt }))
+  await output.line(url)
+  output.note(`Good for one browser on this machine, until ${formatTime(expiresAt)}.`)
+}
+
+/** @param revoke id, or a unique beginning of it, of a device that shall no longer be let in */
+export async function manageDevices({ api, output }: HelperSession, revoke: string | undefined): Promise<void> {
+  const devices = await api.devices()
+  if (revoke !== undefined) {
+    const fitting = devices.filter((device) => device.deviceId.startsWith(revoke))
+    const [device] = fitting
+    if (device === undefined || fitting.length > 1) throw new CommandError(EXIT.notFound, device === undefined ? 'not-found' : 'ambiguous', `no single device begins with ${escapeName(revoke)}`)
+    await api.revokeDevice({ deviceId: device.deviceId })
+    return output.line(output.json ? JSON.stringify({ id: device.deviceId }) : `${escapeName(device.name)} is no longer let in.`)
+  }
+  if (output.json) return output.line(JSON.stringify(devices.map(({ deviceId, name, kind, pairedAt, lastUsedAt, current }) => ({ id: deviceId, name, kind, pairedAt, lastUsedAt, current }))))
+  const rows = devices.map((device) => [device.deviceId.slice(0, 16), device.kind, formatTime(device.pairedAt), formatTime(device.lastUsedAt), `${escapeName(device.name)}${device.current ? ' (this one)' : ''}`])
+  for (const line of formatTable([{ title: 'ID' }, { title: 'KIND' }, { title: 'PAIRED' }, { title: 'LAST USED' }, { title: 'NAME' }], rows)) await output.line(line)
+}
+
+/** A helper says goodbye to its peers and closes its database; longer means that it hangs. */
+const STOP_TIMEOUT_MS = 15_000
+const LOOK_EVERY_MS = 50
+
+/** Resolves when the helper's process is gone. */
+export async function stopHelper({ api, output, pid }: HelperSession): Promise<void> {
+  await api.shutdown()
+  const deadline = performance.now() + STOP_TIMEOUT_MS
+  for (;;) {
+    if (pid === undefined || !isAlive(pid)) break
+    if (performance.now() > deadline) throw new CommandError(EXIT.failed, 'timed-out', `the helper (process ${pid}) does not end`)
+    await wait(LOOK_EVERY_MS)
+  }
+  if (output.json) return output.line(JSON.stringify({ stopped: true }))
+  return output.line('Stopped.')
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

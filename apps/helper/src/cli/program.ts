@@ -1,0 +1,217 @@
+/** The commands, their options and their help. What they do is elsewhere: each calls one function with a session or the start options. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { parseStunServer } from '../adapters/stun-server.ts'
+import { VERSION } from '../version.ts'
+import type { HelperSession } from './helper-session.ts'
+import { type PeerDecision, connectPeer, decideAboutPeer, listPeers, pingPeer } from './commands/peers.ts'
+import { listFiles, listShares, readFile } from './commands/files.ts'
+import { addShare, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
+import { changeTransfer, download, listTransfers } from './commands/transfers.ts'
+
+/** Options of every command. */
+export interface GlobalOptions {
+  readonly json?: boolean
+  readonly storage?: string
+  readonly uiAddress?: URL
+}
+
+export interface StartOptions extends GlobalOptions {
+  readonly shareDir: readonly string[]
+  readonly downloadDir?: string
+  readonly mdns: boolean
+  readonly stun: boolean
+  readonly stunServer: readonly string[]
+  readonly open: boolean
+  readonly verbose?: boolean
+  readonly loopbackOnly?: boolean
+  readonly udpPort?: number
+  readonly demo?: boolean
+  readonly demoFriend?: string
+}
+
+export interface ProgramActions {
+  start(options: StartOptions): Promise<void>
+  /** Opens a session, runs the command, closes the session. */
+  withHelper(options: GlobalOptions, run: (session: HelperSession) => Promise<void>): Promise<void>
+}
+
+const EXAMPLES = `
+Examples:
+  $ hdp start --share-dir ~/Music          start, sharing a folder; prints the link to the app
+  $ hdp code                               what you send to a friend
+  $ hdp connect CODE                       add the friend who sent you a code
+  $ hdp ls                                 whom you know
+  $ hdp ls brave-otter/Music               look into a friend's folder
+  $ hdp ls brave-otter --search "blue"     search everything a friend shares
+  $ hdp download brave-otter/Music/Blue --wait
+  $ hdp read brave-otter/Films/a.mkv | mpv -
+  $ hdp peers --json | jq '.[].name'
+
+PEER is a name (brave-otter or "brave otter"), a fingerprint, or the beginning of either where only one peer fits.
+
+Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 no helper running, 4 no such peer, path or transfer (or several fit),
+5 download or read ended incomplete, 130 interrupted.
+
+With --json, standard output carries JSON only, and an error is one line on standard error: {"error":{"code","message"}}.`
+
+export function buildProgram(actions: ProgramActions): Command {
+  const program = new Command('hdp')
+    .description('harddrive-party: share folders directly with friends, without accounts or relays.')
+    .version(VERSION, '-V, --version')
+    .option('--json', 'print JSON for scripts')
+    .addOption(new Option('--storage <dir>', "the helper's storage").env('HDP_STORAGE'))
+    .addOption(new Option('--ui-address <url>', "the helper's address, http://127.0.0.1:3030 unless told otherwise; port 0 = any free one").env('HDP_UI_ADDRESS').argParser(parseUiAddress))
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('(hdp --help, or hdp help COMMAND, shows how)')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+
+  const command = (name: string, description: string) => program.command(name).description(description)
+  const helper = <A extends readonly unknown[]>(run: (session: HelperSession, ...args: A) => Promise<void>) =>
+    async function act(this: Command, ...given: unknown[]) {
+      // Commander passes the arguments, then the options, then the command.
+      const args = given.slice(0, -1) as unknown as A
+      await actions.withHelper(this.optsWithGlobals(), (session) => run(session, ...args))
+    }
+
+  addStart(command('start', 'Start the helper and stay in the foreground.'), actions)
+  command('stop', 'Stop the running helper; resolves when it is gone.').action(helper((session) => stopHelper(session)))
+  command('status', 'Show who and where this helper is, and what it is doing.')
+    .addHelpText('after', '\n--json: {ui, code, peerId, name, udp: {v4, v6}, natKind, network, addresses, downloadDirectory, version, pid,\n  counts: {peers, connected, shares, files, bytes, transfers, uploads}}; a link to pair with is what "pair" makes')
+    .action(helper((session) => showStatus(session)))
+
+  command('code', 'Show your announce code: whoever has it can connect to you.')
+    .option('--renew', 'make a new code; the old one stops working for people you do not know yet')
+    .addHelpText('after', '\n--json: {code}')
+    .action(helper((session, options: { renew?: boolean }) => showCode(session, { renew: options.renew === true })))
+  command('connect <code>', 'Connect to the owner of an announce code.')
+    .addHelpText('after', '\n--json: {id, name, state}')
+    .action(helper((session, code: string) => connectPeer(session, code)))
+  addPeerDecision('disconnect', 'End the connection to a peer, and stay away until "reconnect".')
+  addPeerDecision('reconnect', 'Keep trying to be connected to a known peer again.')
+  command('peers', 'List the peers you know.')
+    .addHelpText('after', '\n--json: [{id, name, state, path}]; state is offline, dialling, waiting, asks, connected, away or blocked')
+    .action(helper((session) => listPeers(session)))
+  command('ping <peer>', 'Measure the round trip to a connected peer.')
+    .addHelpText('after', '\n--json: {rttMs, path}')
+    .action(helper((session, peer: string) => pingPeer(session, peer)))
+  addPeerDecision('forget', 'Remove a known peer; it needs your current code to come back.')
+  addPeerDecision('block', 'Never let this peer in.')
+  addPeerDecision('unblock', 'Undo "block".')
+  addPeerDecision('accept', 'Let in a peer that asks (see "peers").')
+  addPeerDecision('reject', 'Turn away a peer that asks.')
+
+  const listing = '\n--json: one object per line, {path, size, isDirectory, mtime}; directories carry the sum of their contents'
+  addListing(command('ls [peer/path]', 'List what a peer shares; without an argument, your peers.'))
+    .addHelpText('after', `${listing}.\npath is relative to the peer; where no peer is named it begins with the peer's name.\nWithout an argument, --search looks at all connected peers.`)
+    .action(helper((session, target: string | undefined, options: { search?: string; recursive?: boolean }) => listFiles(session, target, options)))
+  addListing(command('shares [path]', 'List what you share yourself.'))
+    .addHelpText('after', `${listing}`)
+    .action(helper((session, path: string | undefined, options: { search?: string; recursive?: boolean }) => listShares(session, path, options)))
+  const share = command('share', 'Add or remove a shared folder.')
+  share.command('add <directory>').description('Share a folder.')
+    .option('--name <name>', 'show it to others under this name')
+    .action(helper((session, directory: string, options: { name?: string }) => addShare(session, directory, options.name)))
+  share.command('remove <directory>').description('Stop sharing a folder, named by its directory or its display name.')
+    .action(helper((session, directory: string) => removeShare(session, directory)))
+
+  command('download <peer/path>', 'Download a file, or a folder with everything below it.')
+    .option('--wait', 'stay until it has ended, showing progress')
+    .addHelpText('after', '\nIt goes on without this command, survives restarts, and waits for the peer while that is away.\n--json: {id}; with --wait one object as in "transfers" when it has ended')
+    .action(helper((session, target: string, options: { wait?: boolean }) => download(session, target, { wait: options.wait === true })))
+  command('read <peer/path>', "Write a peer's file, or a range of it, to standard output.")
+    .option('--start <byte>', 'first byte', parseByte)
+    .option('--end <byte>', 'one past the last byte', parseByte)
+    .addHelpText('after', '\nExamples:\n  $ hdp read brave-otter/notes.txt\n  $ hdp read brave-otter/disk.iso --start 0 --end 4096 | xxd')
+    .action(helper((session, target: string, options: { start?: number; end?: number }) => readFile(session, target, options)))
+  command('transfers', 'List downloads.')
+    .addHelpText('after', '\n--json: [{id, peer, peerName, path, state, bytes, total, reason?, target}]; peer is the whole id')
+    .action(helper((session) => listTransfers(session)))
+  for (const change of ['cancel', 'retry'] as const) {
+    command(`${change} <transfer>`, change === 'cancel' ? 'Cancel a download.' : 'Try a failed or cancelled download again.')
+      .action(helper((session, id: string) => changeTransfer(session, change, id)))
+  }
+
+  command('pair', 'Make a link with a one-time code that pairs another browser on this machine.')
+    .addHelpText('after', '\n--json: {pairUrl, expiresAt}')
+    .action(helper((session) => makePairingLink(session)))
+  command('devices', 'List the browsers and command lines that may drive this helper.')
+    .option('--revoke <id>', 'no longer let this one in')
+    .addHelpText('after', '\n--json: [{id, name, kind, pairedAt, lastUsedAt, current}]')
+    .action(helper((session, options: { revoke?: string }) => manageDevices(session, options.revoke)))
+  return program
+
+  function addPeerDecision(decision: PeerDecision, description: string): void {
+    command(`${decision} <peer>`, description).action(helper((session, peer: string) => decideAboutPeer(session, decision, peer)))
+  }
+}
+
+function addStart(start: Command, actions: ProgramActions): void {
+  start
+    .option('--share-dir <dir>', 'share this folder; may be repeated', collect, [])
+    .option('--download-dir <dir>', 'where downloads go (default: Downloads/harddrive-party)')
+    .option('--no-open', 'do not open the app in a browser')
+    .option('--no-mdns', 'do not look for peers on the local network (accepted already; there is no such search yet)')
+    .option('--stun-server <host:port>', 'ask this server for our public address instead of the usual ones; may be repeated', collectStunServer, [])
+    .option('--no-stun', 'ask no server for our public address')
+    .option('--loopback-only', 'reach and be reached on this machine only')
+    .option('--udp-port <port>', 'UDP port for peers (default: the one of last time, at first any)', parsePort)
+    .option('--verbose', 'log what happens, as JSON lines on standard error')
+    .option('--demo', 'also start a second helper with a small library, already connected, to try things alone')
+    .addOption(new Option('--demo-friend <dir>').hideHelp())
+    .addHelpText('after', `
+--json prints one line when ready: {ui, pairUrl, code, peerId, name, udp: {v4, v6}}, and stays in the foreground.
+
+Examples:
+  $ hdp start --share-dir ~/Music --share-dir ~/Films
+  $ hdp start --demo
+  $ hdp start --json --no-open --ui-address http://127.0.0.1:0 --storage /tmp/second`)
+    .action(async function act(this: Command) {
+      await actions.start(this.optsWithGlobals())
+    })
+}
+
+function addListing(command: Command): Command {
+  return command
+    .option('--search <term>', 'only names that contain this, without regard to case')
+    .addOption(new Option('--recursive [bool]', 'everything below (default: false, with --search true)').argParser(parseBoolean).preset('true'))
+}
+
+function collect(value: string, before: readonly string[]): string[] {
+  return [...before, value]
+}
+
+function collectStunServer(value: string, before: readonly string[]): string[] {
+  const parsed = parseStunServer(value)
+  if (!parsed.ok) throw new InvalidArgumentError(parsed.error.message)
+  return [...before, value]
+}
+
+function parseByte(text: string): number {
+  if (!/^\d{1,16}$/.test(text) || !Number.isSafeInteger(Number(text))) throw new InvalidArgumentError('give a number of bytes')
+  return Number(text)
+}
+
+function parsePort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError('give a port from 0 to 65535')
+  return Number(text)
+}
+
+function parseBoolean(text: string): boolean {
+  if (/^(true|yes|1)$/i.test(text)) return true
+  if (/^(false|no|0)$/i.test(text)) return false
+  throw new InvalidArgumentError('give true or false')
+}
+
+/** The app and the control door are for this machine: only loopback addresses are taken. */
+function parseUiAddress(text: string): URL {
+  let url: URL
+  try {
+    url = new URL(text.includes('://') ? text : `http://${text}`)
+  } catch {
+    throw new InvalidArgumentError('give an address like http://127.0.0.1:3030')
+  }
+  if (url.protocol !== 'http:' || url.pathname !== '/' || url.username !== '' || url.search !== '' || url.hash !== '') throw new InvalidArgumentError('give an address like http://127.0.0.1:3030')
+  if (!/^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/.test(url.hostname)) throw new InvalidArgumentError('the app is served to this machine only: use 127.0.0.1, localhost or [::1]')
+  return url
+}

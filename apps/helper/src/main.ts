@@ -1,0 +1,307 @@
+/** The control process of the helper: opens every part in order, ties them together, closes them in reverse. The composition root; decides nothing. */
+import { access, constants, mkdir, realpath } from 'node:fs/promises'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { fileURLToPath } from 'node:url'
+import { CodedError, type PeerId } from '@harddrive-party/protocol'
+import type { ControlApi, DiagnosticsInfo, StatusInfo } from '@harddrive-party/protocol/control'
+import { storagePaths } from './adapters/app-paths.ts'
+import { openDevices } from './adapters/devices-store.ts'
+import { openIdentity } from './adapters/identity.ts'
+import { openInstanceLock } from './adapters/instance-lock.ts'
+import { openLog } from './adapters/log.ts'
+import { removeRunningNote, writeRunningNote } from './adapters/running-register.ts'
+import { openShares } from './adapters/shares.ts'
+import { openStore } from './adapters/store.ts'
+import { openTransfers } from './adapters/transfers.ts'
+import { type Closers, createClosers } from './closers.ts'
+import { createAnnounceCodes } from './control/announce-codes.ts'
+import { createControlHub } from './control/control-events.ts'
+import { createControlService } from './control/control-service.ts'
+import { openApiToken, openCliDevice, removeHelperFile, writeHelperFile } from './control/helper-file.ts'
+import { type HelperState, createHelperState } from './control/helper-state.ts'
+import { openControlServer } from './control/http-server.ts'
+import { createPeerBook } from './control/peer-book.ts'
+import type { Devices, Shares } from './control/services.ts'
+import { createSettings } from './control/settings.ts'
+import { createStatusBook } from './control/status-book.ts'
+import { forwardCalls } from './network/ipc.ts'
+import type { NetworkEvent } from './network/network-api.ts'
+import { type NetworkProcess, openNetworkProcess } from './network/network-process.ts'
+import { VERSION } from './version.ts'
+
+export interface HelperOptions {
+  /** Absolute; made if absent. */
+  readonly storage: string
+  /** Origin of the app, port 0 = any. Loopback only. */
+  readonly uiAddress: URL
+  /** Absolute. Those that are shared already stay so. */
+  readonly shareDirectories: readonly string[]
+  /** Used until somebody sets another one. */
+  readonly defaultDownloadDirectory: string
+  /** For this run, instead of the one that was set. */
+  readonly downloadDirectory?: string
+  /** `host:port`; none = ask nobody. */
+  readonly stunServers: readonly string[]
+  readonly loopbackOnly: boolean
+  /** Absent = the one of last time, at first any. */
+  readonly udpPort?: number
+  readonly verbose: boolean
+}
+
+export interface RunningHelper {
+  /** Origin of the app. */
+  readonly ui: string
+  /** A link with a one-time pairing code. */
+  readonly pairUrl: string
+  /** Null where there is no QUIC. */
+  readonly code: string | null
+  readonly peerId: PeerId
+  readonly name: string
+  readonly udp: StatusInfo['udp']
+  /** What every UI can do. */
+  readonly control: ControlApi
+  /** Runs before anything is closed; the last one added first. */
+  onStop(action: () => Promise<void>): void
+  /** Resolves when everything is closed. */
+  readonly stopped: Promise<void>
+  /** Idempotent. */
+  stop(): Promise<void>
+}
+
+/** The network process loads its libraries from a disk that may be slow; it has been killed and started again several times by then. */
+const NETWORK_READY_TIMEOUT_MS = 60_000
+
+/** How finely delays of the event loop are seen; finer would wake the process more often for nothing. */
+const DELAY_RESOLUTION_MS = 20
+
+/**
+ * Starts a helper in this process and its network process beside it; resolves when peers and UIs can reach it.
+ * @throws CodedError `already-running`, `address-in-use`, `bad-request`, `disk-error`, `timed-out`
+ */
+export async function runHelper(options: HelperOptions): Promise<RunningHelper> {
+  const log = openLog('control', options)
+  const onError = (error: unknown) => log.error({ err: error }, 'something went wrong')
+  const closers = createClosers(onError)
+  try {
+    return await compose({ ...options, log, onError }, closers)
+  } catch (error) {
+    await closers.close()
+    throw error
+  }
+}
+
+async function compose(options: HelperOptions & { log: ReturnType<typeof openLog>; onError: (error: unknown) => void }, closers: Closers): Promise<RunningHelper> {
+  const { log, onError } = options
+  const startedAt = Date.now()
+  const paths = storagePaths(options.storage)
+  await makeDirectory(paths.root, 'storage', 0o700)
+  const lock = await openInstanceLock(paths.root)
+  closers.add(lock.close)
+  const identity = await openIdentity(paths.identityKey)
+  const { peerId, name } = identity
+  const store = openStore(paths.database)
+  closers.add(store.close)
+
+  const hub = createControlHub()
+  const settings = createSettings({
+    store,
+    defaults: { askBeforeAccepting: false, downloadDirectory: options.defaultDownloadDirectory },
+    ...(options.downloadDirectory === undefined ? {} : { override: { downloadDirectory: await makeDirectory(options.downloadDirectory, 'download directory') } }),
+    onChange: hub.push,
+  })
+  const downloadDirectory = await makeDirectory(settings.current().downloadDirectory, 'download directory')
+  const book = createPeerBook({ store, now: Date.now, onChange: hub.push, onError })
+  const status = createStatusBook({
+    version: VERSION, peerId, name, startedAt, downloadDirectory: () => settings.current().downloadDirectory, nameOf: book.nameOf, onChange: hub.push,
+  })
+  closers.add(status.close)
+  const devices = openDevices({ store, now: Date.now, onError })
+  await introduceCommandLine(paths.root, devices)
+
+  // The parts know each other. The network process comes last, when it is known what it must be told.
+  let running: NetworkProcess | undefined
+  const network = forwardCalls(() => {
+    if (running === undefined) throw new CodedError('connection-lost', 'the helper is still starting')
+    return running
+  })
+  let ui = options.uiAddress.origin
+  const codes = await createAnnounceCodes({ store, peerId, appUrl: () => ui })
+  let state: HelperState | undefined
+  const shares = await openShares({
+    indexDirectory: paths.index,
+    store,
+    onChange: (change) => (change.type === 'share' ? state?.onShare(change.share) : state?.onShareRemoved(change.shareId)),
+    log: (message) => log.warn(message),
+  })
+  closers.add(shares.close)
+  const transfers = await openTransfers({
+    store,
+    network,
+    downloadDirectory,
+    peerName: book.nameOf,
+    onChange: (transfer) => hub.push({ type: 'transfer', transfer }),
+    onRemoved: (transferId) => hub.push({ type: 'transfer-removed', transferId }),
+    log,
+  })
+  closers.add(transfers.close)
+  const helperState = createHelperState({
+    network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, onChange: hub.push, onError,
+  })
+
+  const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS })
+  delays.enable()
+  const diagnostics = (): DiagnosticsInfo => {
+    const control = { pid: process.pid, rssBytes: process.memoryUsage.rss(), eventLoopP99Ms: Math.max(0, delays.percentile(99) / 1e6 - DELAY_RESOLUTION_MS) }
+    delays.reset()
+    const pid = running?.pid
+    return { control, network: running === undefined || pid === undefined ? null : { pid, rssBytes: running.stats.rssBytes, eventLoopP99Ms: running.stats.eventLoopP99Ms } }
+  }
+  const { stop, stopped, onStop } = createStop(closers)
+  const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>
+    createControlService({
+      peerId, network, shares, transfers, book, codes, settings, status, devices, diagnostics,
+      state: helperState,
+      createPairingLink: () => server.createPairingLink(),
+      // The answer to whoever asked should still leave.
+      shutdown: () => void setImmediate(() => void stop()),
+    }, session)
+  const server = await openControlServer({
+    uiAddress: options.uiAddress.origin,
+    identity,
+    devices,
+    hub,
+    service,
+    apiToken: await openApiToken(paths.root),
+    pwaDirectory: fileURLToPath(new URL('../../pwa/dist', import.meta.url)),
+    log: (level, message, details) => log[level](details ?? {}, message),
+  })
+  closers.add(server.close)
+  ui = server.url
+  lock.announce(ui)
+
+  await addShares(shares, options.shareDirectories)
+  state = helperState
+  const ports = store.table<{ port: number }>('udp-port', decodePort)
+  const ready = waitForNetwork()
+  const opened = openNetworkProcess({
+    config: {
+      identitySeed: identity.seed,
+      udpPort: options.udpPort ?? ports.get('last')?.port ?? 0,
+      loopbackOnly: options.loopbackOnly,
+      stunServers: options.stunServers,
+      indexDirectory: paths.index,
+      downloadDirectory,
+      shares: shares.roots(),
+      policy: helperState.policy(),
+      uiOrigins: [ui],
+      verbose: options.verbose,
+    },
+    entry: fileURLToPath(new URL('./network-main.js', import.meta.url)),
+    onEvent: (event) => {
+      helperState.onNetworkEvent(event)
+      ready.hear(event)
+      if (event.type === 'ready') ports.put('last', { port: event.udp.v4 ?? event.udp.v6 ?? 0 }).catch(onError)
+    },
+    onDown: helperState.onNetworkDown,
+    onRestart: helperState.onNetworkRestart,
+    log: (level, message, details) => log[level](details ?? {}, message),
+  })
+  running = opened
+  closers.add(opened.close)
+  await ready.done
+
+  await writeHelperFile(paths.root, { pid: process.pid, url: ui, peerId, startedAt })
+  closers.add(() => removeHelperFile(paths.root, process.pid))
+  await noteRunning(ui, paths.root, closers, onError)
+  return {
+    ui,
+    pairUrl: server.pairUrl(),
+    code: status.info().network === 'unavailable' ? null : codes.current().code,
+    peerId,
+    name,
+    udp: status.info().udp,
+    control: service({ deviceId: null, restartEvents: () => 0 }),
+    onStop,
+    stopped,
+    stop,
+  }
+}
+
+/** Everything is closed once, whoever asks; those who registered act first. */
+function createStop(closers: Closers): Pick<RunningHelper, 'stop' | 'stopped' | 'onStop'> {
+  const stopped = once()
+  let stopping: Promise<void> | undefined
+  return {
+    stopped: stopped.promise,
+    onStop: closers.add,
+    stop: () => (stopping ??= closers.close().then(stopped.resolve)),
+  }
+}
+
+interface Once {
+  readonly promise: Promise<void>
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/** A promise to be settled from outside. Nobody has to be waiting when it fails. */
+function once(): Once {
+  const settle: { resolve?: () => void; reject?: (error: Error) => void } = {}
+  const promise = new Promise<void>((resolve, reject) => Object.assign(settle, { resolve, reject }))
+  promise.catch(() => {})
+  return { promise, resolve: () => settle.resolve?.(), reject: (error) => settle.reject?.(error) }
+}
+
+/** @throws CodedError `bad-request` @returns its real path */
+async function makeDirectory(directory: string, what: string, mode?: number): Promise<string> {
+  try {
+    await mkdir(directory, { recursive: true, ...(mode === undefined ? {} : { mode }) })
+    await access(directory, constants.W_OK)
+    return await realpath(directory)
+  } catch (cause) {
+    throw new CodedError('bad-request', `the ${what} ${directory} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
+/** The command line is a device like any other, except that its key lies in the storage: no pairing is needed where the storage can be read. */
+async function introduceCommandLine(storage: string, devices: Devices): Promise<void> {
+  const { deviceId } = await openCliDevice(storage)
+  if (devices.find(deviceId) === undefined) await devices.add({ deviceId, name: 'command line', kind: 'cli' })
+}
+
+/** @throws CodedError as `Shares.add`, except for what is shared already */
+async function addShares(shares: Shares, directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
+    const real = await realpath(directory).catch(() => directory)
+    if (!shares.infos().some((share) => share.directory === real)) await shares.add(directory)
+  }
+}
+
+function waitForNetwork(): { readonly done: Promise<void>; hear(event: NetworkEvent): void } {
+  const ready = once()
+  const timer = setTimeout(() => ready.reject(new CodedError('timed-out', 'the network process does not get ready; --verbose shows why')), NETWORK_READY_TIMEOUT_MS)
+  return {
+    done: ready.promise,
+    hear: ({ type }) => {
+      if (type !== 'ready' && type !== 'no-transport') return
+      clearTimeout(timer)
+      ready.resolve()
+    },
+  }
+}
+
+async function noteRunning(ui: string, storage: string, closers: Closers, onError: (error: unknown) => void): Promise<void> {
+  const { port } = new URL(ui)
+  try {
+    await writeRunningNote(Number(port === '' ? 80 : port), { pid: process.pid, storage })
+    closers.add(() => removeRunningNote(Number(port === '' ? 80 : port), process.pid))
+  } catch (error) {
+    // Only `--ui-address` alone will not find us.
+    onError(error)
+  }
+}
+
+function decodePort(raw: unknown): { port: number } | undefined {
+  const port = typeof raw === 'object' && raw !== null ? (raw as { port?: unknown }).port : undefined
+  return typeof port === 'number' && Number.isInteger(port) && port > 0 && port < 65_536 ? { port } : undefined
+}
