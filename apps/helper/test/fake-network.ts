@@ -1,0 +1,88 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { CodedError, type Entry, type ListRequest, type PeerId } from '@harddrive-party/protocol'
+import type { NetworkApi, NetworkEvent, Policy } from '../src/network/network-api.ts'
+
+/** A network process in memory with one peer and its library, for tests of the control side. Files named in `endless` are never finished. */
+export interface FakeNetwork extends NetworkApi {
+  readonly policies: Policy[]
+  readonly calls: string[]
+  online(peerId: PeerId): void
+}
+
+export function createFakeNetwork(options: { peerId: PeerId; library: readonly Entry[]; endless: ReadonlySet<string>; emit: (event: NetworkEvent) => void }): FakeNetwork {
+  const { library, endless, emit } = options
+  const path = { transport: 'quic', kind: 'lan', address: '192.168.1.23:4433', rttMs: 2 } as const
+  const policies: Policy[] = []
+  const calls: string[] = []
+  let connected = false
+  const requireConnection = (peerId: PeerId) => {
+    if (!connected || peerId !== options.peerId) throw new CodedError('offline', 'this peer is not connected')
+  }
+  const online = (peerId: PeerId) => {
+    connected = true
+    emit({ type: 'peer', peer: { peerId, state: 'connected', path, lastError: null } })
+  }
+  return {
+    policies,
+    calls,
+    online,
+    setPolicy: async (policy) => {
+      policies.push(policy)
+    },
+    connect: async () => ({ peerId: options.peerId, state: 'connected' }),
+    disconnect: async ({ peerId }) => {
+      if (!connected) throw new CodedError('offline', 'this peer is not connected')
+      connected = false
+      emit({ type: 'peer', peer: { peerId, state: 'offline', path: null, lastError: null } })
+    },
+    reconnect: async ({ peerId }) => online(peerId),
+    answerPeer: async ({ peerId, accept }) => {
+      calls.push(`answer ${peerId} ${accept}`)
+    },
+    ping: async ({ peerId }) => {
+      requireConnection(peerId)
+      return { rttMs: 2, path }
+    },
+    list: async ({ peerId, request }) => {
+      requireConnection(peerId)
+      return page(library, request)
+    },
+    startFile: async ({ jobId, target, size, peerId }) => {
+      requireConnection(peerId)
+      emit({ type: 'file-progress', jobId, bytes: 1, bytesPerSecond: 1000 })
+      if (endless.has(target.slice(target.lastIndexOf('/') + 1))) return
+      await mkdir(dirname(target), { recursive: true })
+      await writeFile(target, new Uint8Array(size))
+      emit({ type: 'file-done', jobId, target, bytes: size })
+    },
+    stopFile: async () => {},
+    grantFile: async (grant) => {
+      calls.push(`grant ${grant.kind} ${grant.path}`)
+      return { url: `http://127.0.0.1:1/${'t'.repeat(43)}/file` }
+    },
+    sharesChanged: async ({ shares }) => {
+      calls.push(`shares ${shares.map((share) => share.name).join(',')}`)
+    },
+    setDownloadDirectory: async ({ directory }) => {
+      calls.push(`directory ${directory}`)
+    },
+    close: async () => {},
+  }
+}
+
+function page(library: readonly Entry[], request: ListRequest): { entries: Entry[]; cursor?: string } {
+  const { path, search, recursive, cursor, limit } = request
+  const base = library.find((entry) => entry.path === path)
+  if (path !== undefined && base === undefined) throw new CodedError('not-found', 'there is no such path')
+  if (cursor !== undefined && !/^at:\d+$/.test(cursor)) throw new CodedError('bad-request', 'this is no cursor of ours')
+  const below = path === undefined ? '' : `${path}/`
+  const all = library.filter((entry) => {
+    if (base?.isDirectory === false) return entry === base
+    if (!entry.path.startsWith(below) || entry.path === path) return false
+    return (recursive || !entry.path.slice(below.length).includes('/')) && (search === undefined || entry.path.split('/').at(-1)?.toLowerCase().includes(search.toLowerCase()))
+  })
+  const start = cursor === undefined ? 0 : Number(cursor.slice(3))
+  const entries = all.slice(start, start + limit)
+  return start + limit < all.length ? { entries, cursor: `at:${start + limit}` } : { entries }
+}

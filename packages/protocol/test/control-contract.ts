@@ -1,0 +1,360 @@
+import * as v from 'valibot'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Entry, type ErrorCode, ERROR_CODES, NAT_KINDS, type PeerId, type SharePath } from '../src/index.ts'
+import { CONTROL_METHODS, type ControlApi, type ControlEvent, type ControlSnapshot, openControlMirror, parsePairingFragment } from '../src/control/index.ts'
+
+/** What every ControlApi must do, whoever implements it: run on the real helper behind its door, and on the app's mock. */
+
+export interface ControlFixture {
+  readonly api: ControlApi
+  onEvent(listener: (event: ControlEvent) => void): () => void
+  /** Known and connected; `reconnect` after `disconnect` connects it again. */
+  readonly peerId: PeerId
+  /** A directory of the peer with at least three entries directly below it, two of them files. */
+  readonly directory: SharePath
+  /** A file directly in it that is fetched within a second. */
+  readonly file: SharePath
+  /** A file anywhere that is not fetched before the test ends. */
+  readonly endlessFile: SharePath
+  /** Absolute path of a directory that can be shared and is not yet. */
+  readonly shareDirectory: string
+  /** Absolute path at which nothing is. */
+  readonly missingDirectory: string
+  close(): Promise<void> | void
+}
+
+const STRANGER = 'ab'.repeat(32) as PeerId
+const nullable = v.nullable
+const count = v.pipe(v.number(), v.minValue(0))
+const hex64 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
+const reason = nullable(v.strictObject({ code: v.picklist(ERROR_CODES), message: v.pipe(v.string(), v.nonEmpty()) }))
+const PATH = v.strictObject({ transport: v.picklist(['quic', 'tcp']), kind: v.picklist(['loopback', 'lan', 'ipv6', 'direct']), address: v.string(), rttMs: nullable(count) })
+const PEER = v.strictObject({
+  peerId: hex64, name: v.pipe(v.string(), v.nonEmpty()), fingerprint: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+  state: v.picklist(['offline', 'dialling', 'waiting', 'asks', 'connected', 'away', 'blocked']), path: nullable(PATH), lastError: reason, lastSeenAt: nullable(count), sharedBytes: nullable(count),
+})
+const TRANSFER = v.strictObject({
+  transferId: v.pipe(v.string(), v.nonEmpty()), peerId: hex64, peerName: v.string(), path: v.string(), isDirectory: nullable(v.boolean()),
+  state: v.picklist(['queued', 'listing', 'running', 'waiting', 'done', 'failed', 'cancelled']), reason, bytes: count, total: nullable(count),
+  files: v.strictObject({ done: count, failed: count, total: nullable(count) }), bytesPerSecond: count, target: nullable(v.string()), notices: v.array(v.string()),
+  addedAt: count, endedAt: nullable(count),
+})
+const SHARE = v.strictObject({
+  shareId: v.pipe(v.string(), v.nonEmpty()), name: v.pipe(v.string(), v.nonEmpty()), directory: v.string(), state: v.picklist(['scanning', 'ready', 'missing']),
+  files: count, directories: count, bytes: count, skipped: count, scannedAt: nullable(count),
+})
+const SNAPSHOT = v.strictObject({
+  seq: v.pipe(v.number(), v.integer(), v.minValue(0)),
+  status: v.strictObject({
+    version: v.string(), peerId: hex64, name: v.pipe(v.string(), v.nonEmpty()), natKind: v.picklist(NAT_KINDS), udp: v.strictObject({ v4: nullable(count), v6: nullable(count) }),
+    addresses: v.array(v.string()), network: v.picklist(['ready', 'restarting', 'unavailable']), downloadDirectory: v.string(), freeBytes: nullable(count), startedAt: count,
+  }),
+  peers: v.array(PEER),
+  transfers: v.array(TRANSFER),
+  uploads: v.array(v.strictObject({ peerId: hex64, peerName: v.string(), path: v.string(), bytesPerSecond: count, bytes: count })),
+  shares: v.array(SHARE),
+  settings: v.strictObject({ askBeforeAccepting: v.boolean(), downloadDirectory: v.string() }),
+})
+
+/** Method, argument, and the field that the error must name. */
+const BAD_ARGUMENTS = [
+  ['connect', {}, 'code'],
+  ['connect', { code: 7 }, 'code'],
+  ['connect', { code: 'this is no code' }, 'code'],
+  ['disconnect', { peerId: 'xyz' }, 'peerId'],
+  ['disconnect', undefined, 'disconnect'],
+  ['answerPeer', { peerId: STRANGER, accept: 'yes' }, 'accept'],
+  ['list', { peerId: null, recursive: false, limit: 0 }, 'limit'],
+  ['list', { peerId: null, recursive: false, limit: 1.5 }, 'limit'],
+  ['list', { peerId: null, recursive: false, limit: 1_000_000 }, 'limit'],
+  ['list', { peerId: null, recursive: 1, limit: 10 }, 'recursive'],
+  ['list', { peerId: null, recursive: false, limit: 10, path: '../etc' }, 'path'],
+  ['list', { peerId: null, recursive: false, limit: 10, path: '/etc' }, 'path'],
+  ['list', { peerId: null, recursive: false, limit: 10, search: 'x'.repeat(300) }, 'search'],
+  ['list', { peerId: null, recursive: false, limit: 10, extra: true }, 'extra'],
+  ['download', { peerId: STRANGER, path: 'a/../b' }, 'path'],
+  ['download', { peerId: STRANGER, path: 'a', id: 'no spaces allowed' }, 'id'],
+  ['addShare', { directory: '' }, 'directory'],
+  ['addShare', { directory: 'relative/directory' }, 'directory'],
+  ['addShare', { directory: '/a\0b' }, 'directory'],
+  ['cancel', { transferId: 5 }, 'transferId'],
+  ['transferFiles', { transferId: 'x', limit: -1 }, 'limit'],
+  ['updateSettings', { colour: 'red' }, 'colour'],
+  ['updateSettings', { askBeforeAccepting: 'no' }, 'askBeforeAccepting'],
+  ['updateSettings', { downloadDirectory: 'relative' }, 'downloadDirectory'],
+  ['revokeDevice', { deviceId: '../../x' }, 'deviceId'],
+  ['snapshot', { extra: 1 }, 'extra'],
+] as const
+
+/** @param connect a fresh world each time */
+export function controlContract(name: string, connect: () => Promise<ControlFixture>): void {
+  describe(`control contract: ${name}`, () => {
+    let fixture: ControlFixture
+    let api: ControlApi
+    beforeEach(async () => {
+      fixture = await connect()
+      api = fixture.api
+    })
+    afterEach(async () => {
+      await fixture.close()
+    })
+
+    const until = async (holds: (state: ControlSnapshot) => boolean): Promise<ControlSnapshot> => {
+      const mirror = openControlMirror(fixture)
+      try {
+        return await new Promise((resolve, reject) => {
+          mirror.subscribe((state) => {
+            if (holds(state)) resolve(state)
+          })
+          mirror.ready.catch(reject)
+        })
+      } finally {
+        mirror.close()
+      }
+    }
+    const peerState = async (peerId: PeerId) => (await api.snapshot()).peers.find((peer) => peer.peerId === peerId)?.state
+    const everyPage = async (request: { path?: SharePath; search?: string; recursive: boolean; limit: number }): Promise<Entry[]> => {
+      const entries: Entry[] = []
+      let cursor: string | undefined
+      do {
+        const page = await api.list({ peerId: fixture.peerId, ...request, ...(cursor === undefined ? {} : { cursor }) })
+        expect(page.entries.length).toBeLessThanOrEqual(request.limit)
+        entries.push(...page.entries)
+        cursor = page.cursor
+      } while (cursor !== undefined)
+      return entries
+    }
+
+    it('has every method and nothing unknown', () => {
+      for (const method of CONTROL_METHODS) expect(api[method], method).toBeTypeOf('function')
+    })
+
+    it('gives snapshots of the promised shape', async () => {
+      await api.download({ peerId: fixture.peerId, path: fixture.endlessFile })
+      const snapshot = await api.snapshot()
+      const checked = v.safeParse(SNAPSHOT, snapshot)
+      expect(checked.issues?.map((issue) => `${v.getDotPath(issue) ?? ''}: ${issue.message}`)).toBeUndefined()
+      expect(snapshot.peers.map((peer) => peer.peerId)).toContain(fixture.peerId)
+    })
+
+    it('refuses bad arguments and names the field', async () => {
+      for (const [method, args, field] of BAD_ARGUMENTS) {
+        const call = api[method] as (args: unknown) => Promise<unknown>
+        const error = await failsWith('bad-request', call(args))
+        expect(error.message, `${method} ${JSON.stringify(args)}`).toContain(field)
+      }
+    })
+
+    it('says not-found for ids that nobody has', async () => {
+      const peer = { peerId: STRANGER }
+      for (const method of ['disconnect', 'reconnect', 'forget', 'block', 'unblock', 'ping'] as const) await failsWith('not-found', api[method](peer))
+      await failsWith('not-found', api.answerPeer({ ...peer, accept: true }))
+      await failsWith('not-found', api.list({ ...peer, recursive: false, limit: 1 }))
+      await failsWith('not-found', api.download({ ...peer, path: fixture.file }))
+      await failsWith('not-found', api.remoteFileUrl({ ...peer, path: fixture.file }))
+      const transfer = { transferId: 'nothing' }
+      for (const method of ['cancel', 'retry', 'downloadedFileUrl'] as const) await failsWith('not-found', api[method](transfer))
+      await failsWith('not-found', api.transferFiles({ ...transfer, limit: 1 }))
+      for (const method of ['removeShare', 'rescanShare'] as const) await failsWith('not-found', api[method]({ shareId: 'nothing' }))
+      await failsWith('not-found', api.revokeDevice({ deviceId: STRANGER }))
+    })
+
+    it('lists page by page what one page lists at once', async () => {
+      const whole = await everyPage({ path: fixture.directory, recursive: false, limit: 1000 })
+      expect(whole.length).toBeGreaterThanOrEqual(3)
+      expect(whole.map((entry) => entry.path)).toContain(fixture.file)
+      expect(await everyPage({ path: fixture.directory, recursive: false, limit: 1 })).toEqual(whole)
+      for (const { path } of whole) expect(path.slice(0, path.lastIndexOf('/'))).toBe(fixture.directory)
+    })
+
+    it('lists everything below, and the shares at the root', async () => {
+      const root = await everyPage({ recursive: false, limit: 100 })
+      expect(root.length).toBeGreaterThan(0)
+      for (const entry of root) expect(entry).toMatchObject({ isDirectory: true })
+      const all = await everyPage({ recursive: true, limit: 1000 })
+      expect(all.map((entry) => entry.path)).toEqual(expect.arrayContaining([fixture.file, fixture.endlessFile, fixture.directory]))
+      expect(new Set(all.map((entry) => entry.path)).size).toBe(all.length)
+    })
+
+    it('searches names without regard to case', async () => {
+      const name = fixture.file.slice(fixture.file.lastIndexOf('/') + 1)
+      for (const search of [name, name.toUpperCase(), name.slice(1, -1)]) {
+        const found = await everyPage({ search, recursive: true, limit: 100 })
+        expect(found.map((entry) => entry.path)).toContain(fixture.file)
+      }
+    })
+
+    it('lists a file as itself', async () => {
+      const { entries } = await api.list({ peerId: fixture.peerId, path: fixture.file, recursive: false, limit: 10 })
+      expect(entries.map((entry) => [entry.path, entry.isDirectory])).toEqual([[fixture.file, false]])
+    })
+
+    it('refuses cursors that are not its own, and paths that are not there', async () => {
+      await failsWith('bad-request', api.list({ peerId: fixture.peerId, recursive: true, limit: 1, cursor: 'made up' }))
+      await failsWith('not-found', api.list({ peerId: fixture.peerId, path: `${fixture.directory}/is not there`, recursive: false, limit: 1 }))
+    })
+
+    it('downloads a file to its end, shows its files, opens and clears it', async () => {
+      const { transferId } = await api.download({ peerId: fixture.peerId, path: fixture.file })
+      const state = await until(({ transfers }) => transfers.some((transfer) => transfer.transferId === transferId && transfer.state === 'done'))
+      const transfer = state.transfers.find((one) => one.transferId === transferId)
+      expect(transfer).toMatchObject({ peerId: fixture.peerId, path: fixture.file, isDirectory: false, reason: null, files: { done: 1, failed: 0, total: 1 } })
+      expect(transfer?.bytes).toBe(transfer?.total)
+      expect(transfer?.endedAt).not.toBeNull()
+      const { files, cursor } = await api.transferFiles({ transferId, limit: 10 })
+      expect(cursor).toBeUndefined()
+      expect(files).toEqual([expect.objectContaining({ size: transfer?.total, bytes: transfer?.total, state: 'done', reason: null })])
+      expect((await api.downloadedFileUrl({ transferId })).url).toBeTypeOf('string')
+      await api.clearFinished()
+      expect((await api.snapshot()).transfers.map((one) => one.transferId)).not.toContain(transferId)
+      await failsWith('not-found', api.retry({ transferId }))
+    })
+
+    it('takes the same wish once', async () => {
+      const wish = { peerId: fixture.peerId, path: fixture.endlessFile }
+      const first = await api.download(wish)
+      expect(await api.download(wish)).toEqual(first)
+      const offline = { peerId: fixture.peerId, path: fixture.file, id: 'taken-offline' }
+      const named = await api.download(offline)
+      expect(await api.download(offline)).toEqual(named)
+      expect(named).not.toEqual(first)
+    })
+
+    it('cancels and retries a transfer', async () => {
+      const { transferId } = await api.download({ peerId: fixture.peerId, path: fixture.endlessFile })
+      const is = (state: string) => (snapshot: ControlSnapshot) => snapshot.transfers.some((one) => one.transferId === transferId && one.state === state)
+      await until(is('running'))
+      await failsWith('not-found', api.downloadedFileUrl({ transferId }))
+      await api.cancel({ transferId })
+      const cancelled = await until(is('cancelled'))
+      expect(cancelled.transfers.find((one) => one.transferId === transferId)).toMatchObject({ bytesPerSecond: 0, endedAt: expect.any(Number) })
+      await api.cancel({ transferId }) // twice is once
+      await api.retry({ transferId })
+      await until(is('running'))
+    })
+
+    it("gives an address for reading a peer's file, and none for a directory", async () => {
+      const { entries } = await api.list({ peerId: fixture.peerId, path: fixture.file, recursive: false, limit: 1 })
+      const { url, size, mtime } = await api.remoteFileUrl({ peerId: fixture.peerId, path: fixture.file })
+      expect(url).toBeTypeOf('string')
+      expect({ size, mtime }).toEqual({ size: entries[0]?.size, mtime: entries[0]?.mtime })
+      await failsWith('not-found', api.remoteFileUrl({ peerId: fixture.peerId, path: fixture.directory }))
+    })
+
+    it('disconnects, reconnects, blocks, unblocks and forgets a peer', async () => {
+      const { peerId } = fixture
+      const becomes = (...states: string[]) => until(({ peers }) => peers.some((peer) => peer.peerId === peerId && states.includes(peer.state)))
+      expect(await api.ping({ peerId })).toEqual({ rttMs: expect.any(Number), path: expect.objectContaining({ address: expect.any(String) }) })
+      await api.disconnect({ peerId })
+      await becomes('away')
+      await failsWith('offline', api.list({ peerId, recursive: false, limit: 1 }))
+      await failsWith('offline', api.ping({ peerId }))
+      await api.reconnect({ peerId })
+      await becomes('connected')
+      await failsWith('conflict', api.answerPeer({ peerId, accept: true }))
+      await api.block({ peerId })
+      await becomes('blocked')
+      await failsWith('blocked', api.reconnect({ peerId }))
+      await api.unblock({ peerId })
+      expect(await peerState(peerId)).not.toBe('blocked')
+      await api.forget({ peerId })
+      await until(({ peers }) => peers.every((peer) => peer.peerId !== peerId))
+      await failsWith('not-found', api.list({ peerId, recursive: false, limit: 1 }))
+    })
+
+    it('has a code of its own, which it does not dial, and makes a new one', async () => {
+      const first = await api.announceCode()
+      expect(first.link).toContain(first.code)
+      await failsWith('bad-request', api.connect({ code: first.code }))
+      const second = await api.renewCode()
+      expect(second.code).not.toBe(first.code)
+      expect(await api.announceCode()).toEqual(second)
+    })
+
+    it('shares, rescans and stops sharing a directory', async () => {
+      const share = await api.addShare({ directory: fixture.shareDirectory, name: 'Contract' })
+      expect(v.safeParse(SHARE, share).issues).toBeUndefined()
+      expect(share.name).toBe('Contract')
+      const { shareId } = share
+      await failsWith('conflict', api.addShare({ directory: fixture.shareDirectory }))
+      await until(({ shares }) => shares.some((one) => one.shareId === shareId && one.state === 'ready'))
+      const { entries } = await api.list({ peerId: null, recursive: false, limit: 100 })
+      expect(entries.map((entry) => entry.path)).toContain('Contract')
+      await api.rescanShare({ shareId })
+      await api.removeShare({ shareId })
+      await until(({ shares }) => shares.every((one) => one.shareId !== shareId))
+      expect((await api.list({ peerId: null, recursive: false, limit: 100 })).entries.map((entry) => entry.path)).not.toContain('Contract')
+      await failsWith('not-found', api.removeShare({ shareId }))
+    })
+
+    it('shows folders to choose from', async () => {
+      const home = await api.browseFolders({})
+      expect(home.path).not.toBe('')
+      for (const folder of home.folders) expect(folder).toEqual({ name: expect.any(String), path: expect.stringContaining(folder.name) })
+      expect(home.parent).toBeTypeOf('string')
+      await failsWith('not-found', api.browseFolders({ path: fixture.missingDirectory }))
+    })
+
+    it('keeps settings', async () => {
+      const before = (await api.snapshot()).settings
+      const next = await api.updateSettings({ askBeforeAccepting: !before.askBeforeAccepting })
+      expect(next).toEqual({ ...before, askBeforeAccepting: !before.askBeforeAccepting })
+      expect((await api.snapshot()).settings).toEqual(next)
+      expect(await api.updateSettings({})).toEqual(next)
+    })
+
+    it('knows its devices and invites others', async () => {
+      const devices = await api.devices()
+      expect(devices.filter((device) => device.current)).toHaveLength(1)
+      const { url, expiresAt } = await api.createPairingLink()
+      const invitation = parsePairingFragment(url)
+      expect(invitation.ok).toBe(true)
+      const { peerId, startedAt } = (await api.snapshot()).status
+      expect(invitation.ok && peerId.startsWith(invitation.value.fingerprint)).toBe(true)
+      expect(expiresAt).toBeGreaterThan(startedAt)
+      const other = devices.find((device) => !device.current)
+      if (other === undefined) return
+      await api.revokeDevice({ deviceId: other.deviceId })
+      expect(await api.devices()).toEqual(devices.filter((device) => device !== other))
+    })
+
+    it('says how it is doing', async () => {
+      const figures = v.strictObject({ pid: count, rssBytes: count, eventLoopP99Ms: count })
+      expect(v.safeParse(v.strictObject({ control: figures, network: nullable(figures) }), await api.diagnostics()).issues).toBeUndefined()
+    })
+
+    it('numbers events without gaps, and they lead to what a new snapshot says', async () => {
+      const seen: ControlEvent[] = []
+      const unsubscribe = fixture.onEvent((event) => seen.push(event))
+      const mirror = openControlMirror(fixture)
+      const start = await mirror.ready
+      seen.length = 0
+      await api.updateSettings({ askBeforeAccepting: !start.settings.askBeforeAccepting })
+      await api.disconnect({ peerId: fixture.peerId })
+      const share = await api.addShare({ directory: fixture.shareDirectory })
+      const settled = new Promise<ControlSnapshot>((resolve) => {
+        const look = (state: ControlSnapshot) => {
+          const shared = state.shares.some((one) => one.shareId === share.shareId && one.state === 'ready')
+          const away = state.peers.some((peer) => peer.peerId === fixture.peerId && peer.state === 'away')
+          if (shared && away && state.settings.askBeforeAccepting !== start.settings.askBeforeAccepting) resolve(state)
+        }
+        mirror.subscribe(look)
+        if (mirror.state !== null) look(mirror.state)
+      })
+      const state = await settled
+      mirror.close()
+      unsubscribe()
+      expect(seen.map((event) => event.seq)).toEqual(seen.map((_event, index) => start.seq + 1 + index))
+      const fresh = await api.snapshot()
+      expect(fresh.seq).toBeGreaterThanOrEqual(state.seq)
+      expect(fresh.settings).toEqual(state.settings)
+      expect(fresh.shares).toEqual(state.shares)
+    })
+  })
+}
+
+async function failsWith(code: ErrorCode, call: Promise<unknown>): Promise<Error> {
+  const error = await call.then(() => expect.fail(`must fail with ${code}`), (error: unknown) => error)
+  expect(error).toMatchObject({ name: 'CodedError', code })
+  return error as Error
+}
