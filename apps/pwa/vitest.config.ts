@@ -3,6 +3,5 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   plugins: [vue()],
-  define: { __MOCK__: 'true' },
   test: { name: 'pwa', environment: 'happy-dom', include: ['test/**/*.test.ts'] },
 })

@@ -1,0 +1,74 @@
+import { type DBSchema, type IDBPDatabase, openDB } from 'idb'
+import type { Entry, PeerId } from '@harddrive-party/protocol'
+import type { PeerInfo } from '@harddrive-party/protocol/control'
+
+/** The app's own database in this browser: keys, wishes, and what was seen lately. Holds nothing that the helper cannot give again, wishes excepted. */
+
+export interface Wish {
+  readonly id: string
+  readonly peerId: PeerId
+  readonly peerName: string
+  readonly path: string
+  readonly isDirectory: boolean
+  readonly size?: number
+  readonly addedAt: number
+  /** Why the helper would not take it. */
+  readonly error?: string
+}
+
+/** A folder as last seen, so that it can be looked at again with the helper down. */
+export interface SeenListing {
+  /** `peerId` and path; see `listingKey`. */
+  readonly key: string
+  readonly peerId: string
+  readonly path: string
+  readonly entries: readonly Entry[]
+  /** There was more than is kept here. */
+  readonly cut: boolean
+  readonly seenAt: number
+}
+
+export type StoredDeviceKey =
+  | { readonly kind: 'webcrypto'; readonly pair: CryptoKeyPair }
+  | { readonly kind: 'seed'; readonly seed: Uint8Array }
+
+export interface StoredPairing {
+  /** The helper's public key, 64 hex digits. */
+  readonly helperId: PeerId
+  readonly pairedAt: number
+}
+
+interface Schema extends DBSchema {
+  keys: { key: 'device'; value: StoredDeviceKey }
+  pairing: { key: 'helper'; value: StoredPairing }
+  wishes: { key: string; value: Wish }
+  listings: { key: string; value: SeenListing; indexes: { seenAt: number } }
+  peers: { key: string; value: PeerInfo }
+}
+
+export type AppDb = IDBPDatabase<Schema>
+
+const VERSION = 1
+
+/** Folders kept for looking at offline: some tens of megabytes at the very most. */
+export const MAX_SEEN_LISTINGS = 300
+
+/** Entries kept of one folder. */
+export const MAX_SEEN_ENTRIES = 2000
+
+export function listingKey(peerId: string, path: string): string {
+  return `${peerId}\n${path}`
+}
+
+/** @param name tests open databases of their own. */
+export function openAppDb(name = 'harddrive-party'): Promise<AppDb> {
+  return openDB<Schema>(name, VERSION, {
+    upgrade(db) {
+      db.createObjectStore('keys')
+      db.createObjectStore('pairing')
+      db.createObjectStore('wishes', { keyPath: 'id' })
+      db.createObjectStore('listings', { keyPath: 'key' }).createIndex('seenAt', 'seenAt')
+      db.createObjectStore('peers', { keyPath: 'peerId' })
+    },
+  })
+}

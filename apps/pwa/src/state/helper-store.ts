@@ -1,0 +1,149 @@
+import { defineStore } from 'pinia'
+import { computed, shallowReactive, shallowRef, ref } from 'vue'
+import type { PeerId } from '@harddrive-party/protocol'
+import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, Settings, ShareInfo, StatusInfo, TransferInfo, UploadInfo } from '@harddrive-party/protocol/control'
+import { type HelperLink, type LinkStatus, type OpenSession, forwardingApi, openLink } from './link.ts'
+import { type Memory, memoryInRam } from './memory.ts'
+
+/** The helper as this app last heard of it: its state, live, and the door for asking it things. Every feature reads from here; none keeps a copy. */
+
+/** Peers remembered for the offline view. */
+const MAX_REMEMBERED_PEERS = 200
+
+export const useHelper = defineStore('helper', () => {
+  const link = ref<LinkStatus>('connecting')
+  const everOpen = ref(false)
+  const status = shallowRef<StatusInfo | null>(null)
+  const settings = shallowRef<Settings | null>(null)
+  const uploads = shallowRef<readonly UploadInfo[]>([])
+  const peers = shallowReactive(new Map<PeerId, PeerInfo>())
+  const transfers = shallowReactive(new Map<string, TransferInfo>())
+  const shares = shallowReactive(new Map<string, ShareInfo>())
+  let memory: Memory = memoryInRam()
+  let helperLink: HelperLink | null = null
+  let attached: ControlApi | undefined
+
+  const api = forwardingApi(() => helperLink?.api ?? attached)
+
+  function takeSnapshot(snapshot: ControlSnapshot) {
+    status.value = snapshot.status
+    settings.value = snapshot.settings
+    uploads.value = snapshot.uploads
+    refill(peers, snapshot.peers, (peer) => peer.peerId)
+    refill(transfers, snapshot.transfers, (transfer) => transfer.transferId)
+    refill(shares, snapshot.shares, (share) => share.shareId)
+    remember()
+  }
+
+  function takeChange(change: ControlChange) {
+    switch (change.type) {
+      case 'status':
+        status.value = change.status
+        break
+      case 'settings':
+        settings.value = change.settings
+        break
+      case 'uploads':
+        uploads.value = change.uploads
+        break
+      case 'peer':
+        peers.set(change.peer.peerId, change.peer)
+        remember()
+        break
+      case 'peer-removed':
+        peers.delete(change.peerId)
+        remember()
+        break
+      case 'transfer':
+        transfers.set(change.transfer.transferId, change.transfer)
+        break
+      case 'transfer-removed':
+        transfers.delete(change.transferId)
+        break
+      case 'share':
+        shares.set(change.share.shareId, change.share)
+        break
+      case 'share-removed':
+        shares.delete(change.shareId)
+        break
+    }
+  }
+
+  let remembering = false
+  /** Many changes arrive together; one write keeps them all. Failing to remember is not worth a word to the person. */
+  function remember() {
+    if (remembering) return
+    remembering = true
+    queueMicrotask(() => {
+      remembering = false
+      memory.putPeers([...peers.values()].slice(0, MAX_REMEMBERED_PEERS)).catch(() => undefined)
+    })
+  }
+
+  function become(next: LinkStatus) {
+    link.value = next
+    if (next === 'open') everOpen.value = true
+    else {
+      // Without the helper nobody is connected and nothing moves: say so instead of showing the last frame.
+      for (const peer of peers.values()) peers.set(peer.peerId, asOffline(peer))
+      for (const transfer of transfers.values()) transfers.set(transfer.transferId, { ...transfer, bytesPerSecond: 0 })
+      uploads.value = []
+    }
+  }
+
+  /** Starts the link; the app calls it once it is paired. @returns closes it. */
+  function start(open: OpenSession, use: Memory): HelperLink {
+    helperLink?.close()
+    memory = use
+    link.value = 'connecting'
+    void use.peers().then((seen) => {
+      if (link.value === 'open') return
+      for (const peer of seen) if (!peers.has(peer.peerId)) peers.set(peer.peerId, asOffline(peer))
+    }, () => undefined)
+    helperLink = openLink({ open, onStatus: become, listener: { onSnapshot: takeSnapshot, onChange: takeChange } })
+    return helperLink
+  }
+
+  /** No helper knows this browser; whatever was seen before stays readable. */
+  function stop(next: 'unpaired' | 'refused') {
+    helperLink?.close()
+    helperLink = null
+    become(next)
+  }
+
+  /** For tests: a ready api without a link. */
+  function attach(ready: ControlApi) {
+    attached = ready
+    become('open')
+  }
+
+  const isOpen = computed(() => link.value === 'open')
+  const connectedPeers = computed(() => [...peers.values()].filter((peer) => peer.state === 'connected'))
+  const askingPeers = computed(() => [...peers.values()].filter((peer) => peer.state === 'asks'))
+  const activeTransfers = computed(() => [...transfers.values()].filter((transfer) => !isEnded(transfer)))
+
+  function wake() {
+    helperLink?.wake()
+  }
+
+  return {
+    link, isOpen, everOpen, status, settings, uploads, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
+    start, stop, attach, wake, takeSnapshot, takeChange,
+  }
+})
+
+export function isEnded({ state }: Pick<TransferInfo, 'state'>): boolean {
+  return state === 'done' || state === 'failed' || state === 'cancelled'
+}
+
+/** How a peer looks when our own helper is away. */
+export function asOffline(peer: PeerInfo): PeerInfo {
+  const lasting = peer.state === 'away' || peer.state === 'blocked'
+  return { ...peer, state: lasting ? peer.state : 'offline', path: null }
+}
+
+function refill<K, V>(map: Map<K, V>, values: readonly V[], keyOf: (value: V) => K) {
+  const keep = new Set(values.map(keyOf))
+  for (const key of map.keys()) if (!keep.has(key)) map.delete(key)
+  for (const value of values) map.set(keyOf(value), value)
+}
