@@ -4,7 +4,7 @@ import { RateMeter } from '../core/rate-meter.ts'
 import type { FileJob, NetworkEvent, PartialData } from '../network/network-api.ts'
 import { checkDiskSpace, diskSpace } from './disk-space.ts'
 import { makeDirectories, partsBelow } from './download-path.ts'
-import { type PartialFile, type PartialOwner, discardPartial, findFinished, openPartial, partialKey } from './partial-file.ts'
+import { type PartialFile, type PartialOwner, discardPartial, findFinished, openPartial, partialKey, tidyPartials } from './partial-file.ts'
 import { requestRead } from './peer-requests.ts'
 import { BufferPool, Slots } from './read-slots.ts'
 import type { PeerConnection } from './transport.ts'
@@ -115,11 +115,13 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       const stopped = running.abort.signal.aborted && running.failure === undefined
       if (!stopped) event = await failureEvent(running, error)
     }
+    if (event?.type === 'file-failed' && event.code === 'source-changed') await removePartial(running.owner, jobId)
     jobs.delete(jobId)
     if (jobs.size === 0) {
       clearInterval(stallTimer)
       stallTimer = undefined
       buffers.shrink()
+      await tidyPartials(running.owner)
     }
     if (event !== undefined && !closed) options.onEvent(event)
   }
@@ -291,9 +293,13 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     running?.abort.abort()
     await running?.ended
     const owner = running?.owner ?? (partial === undefined ? undefined : ownerOf(partial))
-    if (!discard || owner === undefined) return
+    if (discard && owner !== undefined) await removePartial(owner, jobId)
+  }
+
+  async function removePartial(owner: PartialOwner, jobId: string): Promise<void> {
     try {
       await alone(owner, () => discardPartial(owner))
+      if (jobs.size === 0) await tidyPartials(owner)
     } catch (error) {
       options.log?.warn({ err: error, jobId }, 'unfinished data could not be removed')
     }

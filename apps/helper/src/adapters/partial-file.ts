@@ -53,17 +53,18 @@ export function partialKey(owner: PartialOwner): string {
 
 /** Removes what is kept of a file. Harmless when nothing is. */
 export async function discardPartial(owner: PartialOwner): Promise<void> {
-  const { directory, data, record } = pathsOf(owner)
+  const { data, record } = pathsOf(owner)
   await rm(record, { force: true })
   await rm(`${record}.new`, { force: true })
   await rm(data, { force: true })
-  await removeIfEmpty(directory)
-  await removeIfEmpty(dirname(directory))
 }
 
-async function removeIfEmpty(directory: string): Promise<void> {
+/** Removes the folders for unfinished files that are empty. */
+export async function tidyPartials(owner: PartialOwner): Promise<void> {
+  const { directory } = pathsOf(owner)
   try {
     await rmdir(directory)
+    await rmdir(dirname(directory))
   } catch {
     // Not empty, or not there: both are fine.
   }
@@ -166,8 +167,6 @@ export class PartialFile {
       const placed = await this.#placeIn(directory, basename(target))
       await rm(this.#paths.record, { force: true })
       await syncDirectory(directory)
-      await removeIfEmpty(this.#paths.directory)
-      await removeIfEmpty(dirname(this.#paths.directory))
       return placed
     } catch (error) {
       throw toDiskError(error, target)
@@ -216,6 +215,20 @@ export class PartialFile {
  * @throws CodedError `disk-error`, `disk-full`, `bad-path`
  */
 export async function openPartial(owner: PartialOwner, version: SourceVersion): Promise<PartialFile> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openOnce(owner, version)
+    } catch (error) {
+      // Another job that ended just now may have removed the empty folder.
+      const wasRemoved = error instanceof CodedError && systemCode(error.cause) === 'ENOENT'
+      if (!wasRemoved || tries === OPEN_TRIES) throw error
+    }
+  }
+}
+
+const OPEN_TRIES = 5
+
+async function openOnce(owner: PartialOwner, version: SourceVersion): Promise<PartialFile> {
   const paths = pathsOf(owner)
   try {
     await makeDirectories(owner.downloadDirectory, [PARTIAL_DIRECTORY], 0o700)

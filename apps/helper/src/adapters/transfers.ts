@@ -3,7 +3,9 @@ import type { TransferInfo } from '@harddrive-party/protocol/control'
 import { randomUUID } from 'node:crypto'
 import { lstatSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import { type QueueEffect, type QueueInput, TransferQueue, jobIdOf } from '../core/transfer-queue.ts'
+import type { QueueEffect, QueueInput } from '../core/queue-messages.ts'
+import { jobIdOf } from '../core/queue-state.ts'
+import { TransferQueue } from '../core/transfer-queue.ts'
 import { BEGUN, FAILED, type WishPage, type WishRecord, hasEnded, newWish, noticesOf } from '../core/wish.ts'
 import type { Transfers } from '../control/services.ts'
 import type { FileJob, NetworkApi, NetworkEvent } from '../network/network-api.ts'
@@ -55,6 +57,8 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   const listings = new Map<string, AbortController>()
   const dirtyRecords = new Map<string, WishRecord>()
   const dirtyPages = new Map<string, { readonly id: string; readonly number: number; readonly page: WishPage; rows: boolean }>()
+  /** On their way into the store, where they cannot be read yet. */
+  const writingPages = new Map<string, WishPage>()
   /** Work under way that `close` waits for. */
   const background = new Set<Promise<void>>()
 
@@ -156,16 +160,16 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   }
 
   function storedPage(id: string, number: number): WishPage | undefined {
-    return queue.openPage(id, number) ?? dirtyPages.get(jobIdOf(id, { number, index: 0 }))?.page ?? wishes.page(id, number)
+    const key = jobIdOf(id, { number, index: 0 })
+    return queue.openPage(id, number) ?? dirtyPages.get(key)?.page ?? writingPages.get(key) ?? wishes.page(id, number)
   }
 
   async function rearm(id: string): Promise<void> {
-    flush()
     const pages = queue.record(id)?.pages ?? 0
     let doneFiles = 0
     let doneBytes = 0
     for (let number = 0; number < pages && !closing.signal.aborted; number++) {
-      const page = wishes.page(id, number)
+      const page = storedPage(id, number)
       if (page === undefined) continue
       const { files, bytes, changed: rearmed } = rearmPage(page)
       doneFiles += files
@@ -197,9 +201,8 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   async function discard(id: string): Promise<void> {
     const record = queue.record(id)
     if (record === undefined) return
-    flush()
     for (let number = record.firstPage; number < record.pages && !closing.signal.aborted; number++) {
-      const page = wishes.page(id, number)
+      const page = storedPage(id, number)
       for (const [index, row] of page?.rows.entries() ?? []) {
         const state = page?.states[index]
         if (row.isDirectory || (state !== BEGUN && state !== FAILED)) continue
@@ -224,24 +227,38 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
       const key = jobIdOf(id, { number, index: 0 })
       dirtyPages.set(key, { id, number, page, rows: rows === true || dirtyPages.get(key)?.rows === true })
     }
-    if (!soon) flush()
-    else saveTimer ??= setTimeout(flush, SAVE_MS)
+    if (!soon) flushSoon()
+    else saveTimer ??= setTimeout(flushSoon, SAVE_MS)
+  }
+
+  /** Begins at once; what goes wrong is logged. */
+  function flushSoon(): void {
+    inBackground(flush())
   }
 
   /** Everything in one turn is one transaction: counts and what they count never disagree in the store. */
-  function flush(): void {
+  function flush(): Promise<void> {
     clearTimeout(saveTimer)
     saveTimer = undefined
     const puts: Promise<void>[] = []
-    for (const { id, number, page, rows } of dirtyPages.values()) {
-      if (queue.record(id) === undefined) continue
+    const pages = [...dirtyPages].filter(([, { id }]) => queue.record(id) !== undefined)
+    for (const [key, { id, number, page, rows }] of pages) {
+      writingPages.set(key, page)
       if (rows) puts.push(wishes.putRows(id, number, page.rows))
       puts.push(wishes.putStates(id, number, page))
     }
     for (const record of dirtyRecords.values()) puts.push(wishes.putRecord(record))
     dirtyPages.clear()
     dirtyRecords.clear()
-    if (puts.length > 0) inBackground(Promise.all(puts).then(() => undefined))
+    if (puts.length > 0) inBackground(settle(puts, pages.map(([key, { page }]) => [key, page])))
+    return Promise.all(puts).then(() => undefined)
+  }
+
+  async function settle(puts: readonly Promise<void>[], pages: readonly (readonly [string, WishPage])[]): Promise<void> {
+    await Promise.all(puts)
+    for (const [key, page] of pages) {
+      if (writingPages.get(key) === page) writingPages.delete(key)
+    }
   }
 
   function show({ id, state }: Extract<QueueEffect, { type: 'changed' }>): void {
@@ -291,7 +308,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
       const fields = { id, peerId, path, addedAt, downloadDirectory }
       const wish = newWish({ ...fields, since: earlier?.since ?? addedAt, target: earlier?.target ?? null })
       dirtyRecords.set(id, wish)
-      flush()
+      flushSoon()
       feed({ type: 'add', wish })
     }
     const info = infoOf(transferId)
@@ -336,7 +353,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
       clearTimeout(tick)
       clearTimeout(changeTimer)
       for (const abort of listings.values()) abort.abort()
-      flush()
+      flushSoon()
       await Promise.all(background)
       await options.store.flushed()
     },

@@ -1,114 +1,17 @@
-import type { ErrorCode, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { PeerId, SharePath } from '@harddrive-party/protocol'
 import type { Machine } from './machine.ts'
-import { RateMeter } from './rate-meter.ts'
-import { BEGUN, DONE, FAILED, QUEUED, type Reason, type WishPage, type WishRecord, hasEnded } from './wish.ts'
+import type { QueueEffect, QueueInput } from './queue-messages.ts'
+import {
+  DISK_FULL_MS, FILE_TROUBLE, JOBS_IN_ALL, JOBS_PER_PEER, LISTINGS_IN_ALL, MAX_TRIES, OPEN_PAGES, PEER_TROUBLE, backoff, changeRow,
+  countDone, failureOf, forget, jobIdOf, newPeer, openWish, recovered, stateOf, statusOf, unfinishedOf, wake, wakeDelayed, wakesAt,
+} from './queue-state.ts'
+import type { Job, Peer, Place, Wish, WishStatus } from './queue-state.ts'
+import { BEGUN, DONE, FAILED, type Reason, type WishPage, type WishRecord, hasEnded } from './wish.ts'
 
 /**
  * Decides which wish is listed and which file is fetched next, fairly between peers and between wishes, when to try again after what went wrong,
  * and when a wish has ended. Lists, fetches and stores nothing itself.
  */
-export type QueueInput =
-  /** A new wish, or one from the store: `hasEnded` ones are only remembered. */
-  | { readonly type: 'add'; readonly wish: WishRecord }
-  | { readonly type: 'peer'; readonly peerId: PeerId; readonly connected: boolean }
-  | { readonly type: 'listed'; readonly id: string; readonly isDirectory: boolean; readonly target: string; readonly pages: number; readonly files: number; readonly bytes: number; readonly renamed: number }
-  | { readonly type: 'list-failed'; readonly id: string; readonly code: ErrorCode; readonly message: string }
-  /** A page that was asked for with `load`. The queue changes its states, reasons and names from then on. */
-  | { readonly type: 'page'; readonly id: string; readonly number: number; readonly page: WishPage }
-  /** The answer to `rearm`: nothing is FAILED any more, and this is DONE. */
-  | { readonly type: 'rearmed'; readonly id: string; readonly doneFiles: number; readonly doneBytes: number }
-  | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
-  | { readonly type: 'file-done'; readonly jobId: string; readonly name: string; readonly restarted: boolean }
-  | { readonly type: 'file-failed'; readonly jobId: string; readonly code: ErrorCode; readonly message: string; readonly now?: { readonly size: number; readonly mtime: number } }
-  | { readonly type: 'network-restart' }
-  | { readonly type: 'cancel'; readonly id: string }
-  | { readonly type: 'retry'; readonly id: string }
-  | { readonly type: 'clear' }
-  | { readonly type: 'tick' }
-
-export type QueueEffect =
-  /** Ask what the wish is made of and choose its target; answered by `listed` or `list-failed`. */
-  | { readonly type: 'list'; readonly id: string }
-  | { readonly type: 'stop-listing'; readonly id: string }
-  | { readonly type: 'load'; readonly id: string; readonly number: number }
-  | { readonly type: 'rearm'; readonly id: string }
-  | { readonly type: 'start'; readonly id: string; readonly jobId: string; readonly row: JobRow }
-  | { readonly type: 'stop'; readonly jobId: string; readonly discard: boolean }
-  /** Remove unfinished data of every file of the wish. */
-  | { readonly type: 'discard'; readonly id: string }
-  /** The wish changed; with `page`, that page's states, reasons and names too; with `rows`, its rows as well. */
-  | { readonly type: 'save'; readonly id: string; readonly number?: number; readonly page?: WishPage; readonly rows?: true; readonly soon: boolean }
-  /** What is shown of the wish changed; `state`: not only numbers. */
-  | { readonly type: 'changed'; readonly id: string; readonly state: boolean }
-  | { readonly type: 'removed'; readonly id: string }
-
-export interface JobRow {
-  readonly remote: string
-  readonly local: string
-  readonly size: number
-  readonly mtime: number
-}
-
-export type QueueState = 'queued' | 'listing' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled'
-
-/** Files of one peer, and of all peers, fetched at once. Reads are bounded separately, so that many small files keep a long line full. */
-export const JOBS_PER_PEER = 8
-export const JOBS_IN_ALL = 24
-const LISTINGS_IN_ALL = 2
-/** Pages of one wish in memory: more than one only while single files wait for another try. */
-const OPEN_PAGES = 8
-const FIRST_RETRY_MS = 1_000
-const LAST_RETRY_MS = 60_000
-/** How often a full disk is looked at again. */
-const DISK_FULL_MS = 5_000
-/** Tries of one file, or of a listing with a cursor that went stale, before it counts as failed. */
-const MAX_TRIES = 5
-
-/** Somebody else's turn, or the line is down: the file is as good as before. */
-const PEER_TROUBLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['offline', 'connection-lost', 'closed', 'busy', 'unreachable', 'no-transport', 'approval-pending'])
-/** May be this one file's fault: the others go on meanwhile. */
-const FILE_TROUBLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['timed-out', 'stream-reset', 'aborted'])
-
-interface Place {
-  readonly number: number
-  readonly index: number
-}
-
-interface Job extends Place {
-  readonly wish: Wish
-  readonly row: JobRow
-  bytes: number
-  rate: number
-}
-
-interface Wish {
-  readonly record: WishRecord
-  readonly meter: RateMeter
-  readonly jobs: Map<string, Job>
-  readonly open: Map<number, { readonly page: WishPage; left: number }>
-  ready: Place[]
-  delayed: (Place & { readonly at: number })[]
-  readonly tries: Map<string, number>
-  nextPage: number
-  loading: boolean
-  listing: boolean
-  notBefore: number
-  attempts: number
-  /** Why it waits, while it does. */
-  trouble: Reason | null
-  shown: QueueState | undefined
-}
-
-interface Peer {
-  connected: boolean
-  /** Jobs, and pages being loaded for one. */
-  busy: number
-  notBefore: number
-  attempts: number
-  trouble: Reason | null
-  wishes: Wish[]
-}
-
 export class TransferQueue implements Machine<QueueInput, QueueEffect> {
   readonly #random: () => number
   readonly #wishes = new Map<string, Wish>()
@@ -128,16 +31,9 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
 
   get deadline(): number | undefined {
     let earliest: number | undefined
-    const consider = (at: number) => {
-      if (at > 0 && (earliest === undefined || at < earliest)) earliest = at
-    }
     for (const wish of this.#sleepers) {
-      const peer = this.#peer(wish.record.peerId)
-      if (!peer.connected) continue
-      // Nothing of it can begin before the later of the two.
-      const floor = Math.max(peer.notBefore, wish.notBefore)
-      if (wish.delayed.length === 0 || wish.ready.length > 0) consider(floor)
-      else for (const { at } of wish.delayed) consider(Math.max(floor, at))
+      const at = wakesAt(wish, this.#peer(wish.record.peerId))
+      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
     }
     return earliest
   }
@@ -166,17 +62,10 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
   }
 
   /** @returns what is shown of a wish beside its record */
-  status(now: number, id: string): { state: QueueState; reason: Reason | null; bytes: number; bytesPerSecond: number } | undefined {
+  status(now: number, id: string): WishStatus | undefined {
     const wish = this.#wishes.get(id)
     if (wish === undefined) return undefined
-    const { state, reason } = this.#stateOf(wish)
-    let { doneBytes: bytes } = wish.record
-    let rate = 0
-    for (const job of wish.jobs.values()) {
-      bytes += job.bytes
-      rate += job.rate
-    }
-    return { state, reason, bytes, bytesPerSecond: state === 'running' ? Math.round(Math.max(rate, wish.meter.rate(now))) : 0 }
+    return statusOf(now, wish, this.#peer(wish.record.peerId))
   }
 
   step(now: number, input: QueueInput): QueueEffect[] {
@@ -185,7 +74,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     this.#apply(now, input)
     this.#schedule(now)
     for (const wish of this.#touched) {
-      const { state } = this.#stateOf(wish)
+      const { state } = stateOf(wish, this.#peer(wish.record.peerId))
       this.#effects.push({ type: 'changed', id: wish.record.id, state: state !== wish.shown })
       wish.shown = state
     }
@@ -227,7 +116,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
   #peer(peerId: PeerId): Peer {
     let peer = this.#peers.get(peerId)
     if (peer === undefined) {
-      peer = { connected: false, busy: 0, notBefore: 0, attempts: 0, trouble: null, wishes: [] }
+      peer = newPeer()
       this.#peers.set(peerId, peer)
       this.#peerTurn.push(peerId)
     }
@@ -236,10 +125,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
 
   #add(record: WishRecord): void {
     if (this.#wishes.has(record.id)) return
-    const wish: Wish = {
-      record, meter: new RateMeter(), jobs: new Map(), open: new Map(), ready: [], delayed: [], tries: new Map(), nextPage: record.firstPage,
-      loading: false, listing: false, notBefore: 0, attempts: 0, trouble: null, shown: undefined,
-    }
+    const wish = openWish(record)
     this.#wishes.set(record.id, wish)
     this.#touched.add(wish)
     if (hasEnded(record.phase)) return
@@ -254,7 +140,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     for (const wish of peer.wishes) {
       this.#touched.add(wish)
       if (!connected) continue
-      this.#wake(wish)
+      wake(wish)
     }
     if (!connected) return
     peer.notBefore = 0
@@ -262,18 +148,10 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     peer.trouble = null
   }
 
-  /** Whatever it waited for may be over. */
-  #wake(wish: Wish): void {
-    wish.ready.push(...wish.delayed)
-    wish.delayed = []
-    wish.notBefore = 0
-  }
-
   #listed({ id, isDirectory, target, pages, files, bytes, renamed }: Extract<QueueInput, { type: 'listed' }>): void {
     const wish = this.#listingEnded(id)
     if (wish === undefined) return
-    const { record } = wish
-    Object.assign(record, {
+    Object.assign(wish.record, {
       isDirectory, target, pages, renamed, total: bytes, totalFiles: files, doneFiles: 0, failedFiles: 0, doneBytes: 0, firstPage: 0, phase: 'fetch',
     } satisfies Partial<WishRecord>)
     wish.nextPage = 0
@@ -290,7 +168,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     if (PEER_TROUBLE.has(code)) return this.#delayPeer(now, wish, reason)
     wish.attempts++
     // `bad-request`: the cursor is from before a rescan at the peer.
-    if (FILE_TROUBLE.has(code) || (code === 'bad-request' && wish.attempts < MAX_TRIES)) return this.#delayWish(wish, now + this.#backoff(wish.attempts), reason)
+    if (FILE_TROUBLE.has(code) || (code === 'bad-request' && wish.attempts < MAX_TRIES)) return this.#delayWish(wish, now + backoff(wish.attempts, this.#random()), reason)
     if (code === 'disk-full') return this.#delayWish(wish, now + DISK_FULL_MS, reason)
     this.#end(wish, 'failed', reason)
   }
@@ -310,13 +188,9 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     wish.loading = false
     this.#peer(wish.record.peerId).busy--
     wish.nextPage++
-    let left = 0
-    for (const [index, state] of page.states.entries()) {
-      if (state !== QUEUED && state !== BEGUN) continue
-      left++
-      wish.ready.push({ number, index })
-    }
-    if (left > 0) wish.open.set(number, { page, left })
+    const places = unfinishedOf(page, number)
+    wish.ready.push(...places)
+    if (places.length > 0) wish.open.set(number, { page, left: places.length })
     else this.#pageEnded(wish)
   }
 
@@ -343,7 +217,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     if (job.rate > 0 || job.bytes > 0) job.wish.meter.add(now, Math.max(0, bytes - job.bytes))
     job.bytes = Math.min(bytes, job.row.size)
     job.rate = bytesPerSecond
-    this.#recovered(job.wish)
+    recovered(job.wish, this.#peer(job.wish.record.peerId))
     this.#touched.add(job.wish)
   }
 
@@ -351,29 +225,11 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     const job = this.#jobEnded(jobId)
     const opened = job?.wish.open.get(job.number)
     if (job === undefined || opened === undefined) return
-    const { wish, row, index } = job
-    const { record } = wish
+    const { wish, row } = job
     wish.meter.add(now, row.size - job.bytes)
-    record.doneFiles++
-    record.doneBytes += row.size
-    if (restarted) record.restarted++
-    if (row.local === '') {
-      // The wish is this one file: its target is what it became.
-      record.target = record.target === null ? null : replaceName(record.target, name)
-    } else if (name !== baseName(row.local)) {
-      opened.page.names.set(index, name)
-      record.renamed++
-    }
-    this.#recovered(wish)
+    countDone(job, opened.page, { name, restarted })
+    recovered(wish, this.#peer(wish.record.peerId))
     this.#rowEnded(job, DONE)
-  }
-
-  #recovered(wish: Wish): void {
-    wish.trouble = null
-    wish.attempts = 0
-    const peer = this.#peer(wish.record.peerId)
-    peer.attempts = 0
-    peer.trouble = null
   }
 
   #fileFailed(now: number, { jobId, code, message, now: found }: Extract<QueueInput, { type: 'file-failed' }>): void {
@@ -394,9 +250,9 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     wish.tries.set(jobId, tries)
     const changed = code === 'source-changed' && found !== undefined
     if ((changed || FILE_TROUBLE.has(code)) && tries < MAX_TRIES) {
-      if (changed) this.#sourceChanged(wish, opened.page, { number, index }, found)
+      if (changed) this.#effects.push(changeRow(job, opened.page, found))
       // The first change is taken up at once; a file that is being written all the time is given time.
-      const at = changed && tries === 1 ? now : now + this.#backoff(tries)
+      const at = changed && tries === 1 ? now : now + backoff(tries, this.#random())
       wish.delayed.push({ number, index, at })
       wish.trouble = reason
       this.#sleepers.add(wish)
@@ -406,16 +262,6 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     wish.record.reason ??= reason
     opened.page.reasons.set(index, reason)
     this.#rowEnded(job, FAILED)
-  }
-
-  #sourceChanged(wish: Wish, page: WishPage, { number, index }: Place, found: { readonly size: number; readonly mtime: number }): void {
-    const row = page.rows[index]
-    if (row === undefined) return
-    const { record } = wish
-    record.total = (record.total ?? 0) + found.size - row.size
-    record.changed++
-    page.rows[index] = { ...row, size: found.size, mtime: found.mtime }
-    this.#effects.push({ type: 'save', id: record.id, number, page, rows: true, soon: true })
   }
 
   #jobEnded(jobId: string): Job | undefined {
@@ -444,9 +290,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     const { record } = wish
     if (record.phase !== 'fetch' || wish.nextPage < record.pages || wish.open.size > 0) return
     if (record.failedFiles === 0) return this.#end(wish, 'done', null)
-    const { code, message } = record.reason ?? { code: 'internal', message: 'unknown' }
-    const text = record.totalFiles === 1 ? message : `${record.failedFiles} of ${record.totalFiles} files failed; the first: ${message}`
-    this.#end(wish, 'failed', { code, message: text })
+    this.#end(wish, 'failed', failureOf(record))
   }
 
   #end(wish: Wish, phase: 'done' | 'failed' | 'cancelled', reason: Reason | null): void {
@@ -456,9 +300,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     const peer = this.#peer(record.peerId)
     peer.wishes = peer.wishes.filter((other) => other !== wish)
     if (wish.loading) peer.busy--
-    Object.assign(wish, { loading: false, ready: [], delayed: [], trouble: null, notBefore: 0, attempts: 0 } satisfies Partial<Wish>)
-    wish.open.clear()
-    wish.tries.clear()
+    forget(wish)
     this.#sleepers.delete(wish)
     this.#touched.add(wish)
     this.#save(wish)
@@ -498,7 +340,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     const peer = this.#peer(record.peerId)
     this.#touched.add(wish)
     if (!hasEnded(record.phase)) {
-      this.#wake(wish)
+      wake(wish)
       peer.notBefore = 0
       return
     }
@@ -525,7 +367,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     // Several jobs that fall over one loss are one failure.
     if (now < peer.notBefore) return
     peer.attempts++
-    peer.notBefore = now + this.#backoff(peer.attempts)
+    peer.notBefore = now + backoff(peer.attempts, this.#random())
     for (const other of peer.wishes) {
       this.#sleepers.add(other)
       this.#touched.add(other)
@@ -539,10 +381,6 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     this.#touched.add(wish)
   }
 
-  #backoff(attempts: number): number {
-    return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1)) * (0.5 + this.#random())
-  }
-
   #schedule(now: number): void {
     for (const wish of this.#sleepers) this.#wakeDue(now, wish)
     this.#scheduleListings(now)
@@ -554,12 +392,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
   }
 
   #wakeDue(now: number, wish: Wish): void {
-    const due = wish.delayed.filter(({ at }) => at <= now)
-    if (due.length > 0) {
-      wish.delayed = wish.delayed.filter(({ at }) => at > now)
-      wish.ready.unshift(...due)
-    }
-    if (wish.notBefore <= now) wish.notBefore = 0
+    wakeDelayed(wish, now)
     const peer = this.#peer(wish.record.peerId)
     if (peer.notBefore <= now) peer.notBefore = 0
     if (wish.delayed.length === 0 && wish.notBefore === 0 && peer.notBefore === 0) {
@@ -621,30 +454,4 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     this.#effects.push({ type: 'start', id, jobId, row: job.row })
     return true
   }
-
-  #stateOf(wish: Wish): { state: QueueState; reason: Reason | null } {
-    const { record, trouble } = wish
-    if (record.phase === 'done' || record.phase === 'failed' || record.phase === 'cancelled') return { state: record.phase, reason: record.reason }
-    if (wish.listing) return { state: 'listing', reason: null }
-    if (wish.jobs.size > 0) return { state: 'running', reason: null }
-    const peer = this.#peer(record.peerId)
-    if (!peer.connected) return { state: 'waiting', reason: { code: 'offline', message: 'the peer is not connected' } }
-    if (trouble !== null && (wish.notBefore > 0 || wish.delayed.length > 0)) return { state: 'waiting', reason: trouble }
-    if (peer.trouble !== null && peer.notBefore > 0) return { state: 'waiting', reason: peer.trouble }
-    return { state: 'queued', reason: null }
-  }
-}
-
-/** The same for the same file over restarts. */
-export function jobIdOf(wishId: string, { number, index }: Place): string {
-  return `${wishId}.${number}.${index}`
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
-}
-
-/** @param path absolute, in the form of whatever system this runs on */
-function replaceName(path: string, name: string): string {
-  return path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1) + name
 }

@@ -1,0 +1,202 @@
+import type { ErrorCode } from '@harddrive-party/protocol'
+import type { JobRow, QueueEffect, QueueState } from './queue-messages.ts'
+import { RateMeter } from './rate-meter.ts'
+import { BEGUN, QUEUED, type Reason, type WishPage, type WishRecord } from './wish.ts'
+
+/** What the transfer queue remembers of wishes, peers and jobs while it runs, and what can be told from it. Changes nothing by itself. */
+
+/** Files of one peer, and of all peers, fetched at once. Reads are bounded separately, so that many small files keep a long line full. */
+export const JOBS_PER_PEER = 8
+export const JOBS_IN_ALL = 24
+export const LISTINGS_IN_ALL = 2
+/** Pages of one wish in memory: more than one only while single files wait for another try. */
+export const OPEN_PAGES = 8
+export const FIRST_RETRY_MS = 1_000
+export const LAST_RETRY_MS = 60_000
+/** How often a full disk is looked at again. */
+export const DISK_FULL_MS = 5_000
+/** Tries of one file, or of a listing with a cursor that went stale, before it counts as failed. */
+export const MAX_TRIES = 5
+
+/** Somebody else's turn, or the line is down: the file is as good as before. */
+export const PEER_TROUBLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['offline', 'connection-lost', 'closed', 'busy', 'unreachable', 'no-transport', 'approval-pending'])
+/** May be this one file's fault: the others go on meanwhile. */
+export const FILE_TROUBLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['timed-out', 'stream-reset', 'aborted'])
+
+export interface Place {
+  readonly number: number
+  readonly index: number
+}
+
+export interface Job extends Place {
+  readonly wish: Wish
+  readonly row: JobRow
+  bytes: number
+  rate: number
+}
+
+export interface Wish {
+  readonly record: WishRecord
+  readonly meter: RateMeter
+  readonly jobs: Map<string, Job>
+  readonly open: Map<number, { readonly page: WishPage; left: number }>
+  ready: Place[]
+  delayed: (Place & { readonly at: number })[]
+  readonly tries: Map<string, number>
+  nextPage: number
+  loading: boolean
+  listing: boolean
+  notBefore: number
+  attempts: number
+  /** Why it waits, while it does. */
+  trouble: Reason | null
+  shown: QueueState | undefined
+}
+
+export interface Peer {
+  connected: boolean
+  /** Jobs, and pages being loaded for one. */
+  busy: number
+  notBefore: number
+  attempts: number
+  trouble: Reason | null
+  wishes: Wish[]
+}
+
+export function newPeer(): Peer {
+  return { connected: false, busy: 0, notBefore: 0, attempts: 0, trouble: null, wishes: [] }
+}
+
+export function openWish(record: WishRecord): Wish {
+  return {
+  record, meter: new RateMeter(), jobs: new Map(), open: new Map(), ready: [], delayed: [], tries: new Map(), nextPage: record.firstPage,
+    loading: false, listing: false, notBefore: 0, attempts: 0, trouble: null, shown: undefined,
+  }
+}
+
+export function stateOf(wish: Wish, peer: Peer): { state: QueueState; reason: Reason | null } {
+  const { record, trouble } = wish
+  if (record.phase === 'done' || record.phase === 'failed' || record.phase === 'cancelled') return { state: record.phase, reason: record.reason }
+  if (wish.listing) return { state: 'listing', reason: null }
+  if (wish.jobs.size > 0) return { state: 'running', reason: null }
+  if (!peer.connected) return { state: 'waiting', reason: { code: 'offline', message: 'the peer is not connected' } }
+  if (trouble !== null && (wish.notBefore > 0 || wish.delayed.length > 0)) return { state: 'waiting', reason: trouble }
+  if (peer.trouble !== null && peer.notBefore > 0) return { state: 'waiting', reason: peer.trouble }
+  return { state: 'queued', reason: null }
+}
+
+/** Whatever it waited for may be over. */
+export function wake(wish: Wish): void {
+  wish.ready.push(...wish.delayed)
+  wish.delayed = []
+  wish.notBefore = 0
+}
+
+/** Something came in: what went wrong before is over. */
+export function recovered(wish: Wish, peer: Peer): void {
+  wish.trouble = null
+  wish.attempts = 0
+  peer.attempts = 0
+  peer.trouble = null
+}
+
+/** An ended wish keeps nothing but its record. */
+export function forget(wish: Wish): void {
+  Object.assign(wish, { loading: false, ready: [], delayed: [], trouble: null, notBefore: 0, attempts: 0 } satisfies Partial<Wish>)
+  wish.open.clear()
+  wish.tries.clear()
+}
+
+/** Only what has waited long enough. */
+export function wakeDelayed(wish: Wish, now: number): void {
+  const due = wish.delayed.filter(({ at }) => at <= now)
+  if (due.length > 0) {
+    wish.delayed = wish.delayed.filter(({ at }) => at > now)
+    wish.ready.unshift(...due)
+  }
+  if (wish.notBefore <= now) wish.notBefore = 0
+}
+
+/** When something of a wish that sleeps may be tried; undefined = not before something else happens. */
+export function wakesAt(wish: Wish, peer: Peer): number | undefined {
+  if (!peer.connected) return undefined
+  // Nothing of it can begin before the later of the two.
+  const floor = Math.max(peer.notBefore, wish.notBefore)
+  const at = wish.delayed.length === 0 || wish.ready.length > 0 ? floor : Math.max(floor, Math.min(...wish.delayed.map((place) => place.at)))
+  return at > 0 ? at : undefined
+}
+
+/** The same for the same file over restarts. */
+export function jobIdOf(wishId: string, { number, index }: Place): string {
+  return `${wishId}.${number}.${index}`
+}
+
+export interface WishStatus {
+  readonly state: QueueState
+  readonly reason: Reason | null
+  readonly bytes: number
+  readonly bytesPerSecond: number
+}
+
+export function statusOf(now: number, wish: Wish, peer: Peer): WishStatus {
+  const { state, reason } = stateOf(wish, peer)
+  let { doneBytes: bytes } = wish.record
+  let rate = 0
+  for (const job of wish.jobs.values()) {
+    bytes += job.bytes
+    rate += job.rate
+  }
+  return { state, reason, bytes, bytesPerSecond: state === 'running' ? Math.round(Math.max(rate, wish.meter.rate(now))) : 0 }
+}
+
+/** @param outcome the name the file got, and whether data of another version was thrown away */
+export function countDone({ wish: { record }, row, index }: Job, page: WishPage, outcome: { readonly name: string; readonly restarted: boolean }): void {
+  const { name, restarted } = outcome
+  record.doneFiles++
+  record.doneBytes += row.size
+  if (restarted) record.restarted++
+  if (row.local === '') {
+    // The wish is this one file: its target is what it became.
+    record.target = record.target === null ? null : replaceName(record.target, name)
+  } else if (name !== baseName(row.local)) {
+    page.names.set(index, name)
+    record.renamed++
+  }
+}
+
+/** The source has another version of a file: that one is wanted now. */
+export function changeRow({ wish: { record }, row, number, index }: Job, page: WishPage, found: { readonly size: number; readonly mtime: number }): QueueEffect {
+  record.total = (record.total ?? 0) + found.size - row.size
+  record.changed++
+  page.rows[index] = { ...row, size: found.size, mtime: found.mtime, isDirectory: false }
+  return { type: 'save', id: record.id, number, page, rows: true, soon: true }
+}
+
+/** Why a wish failed of which some files did. */
+export function failureOf({ reason, totalFiles, failedFiles }: WishRecord): Reason {
+  const { code, message }: Reason = reason ?? { code: 'internal', message: 'something went wrong' }
+  return { code, message: totalFiles === 1 ? message : `${failedFiles} of ${totalFiles} files failed; the first: ${message}` }
+}
+
+/** Places on a page that are still to be fetched. */
+export function unfinishedOf({ states }: WishPage, number: number): Place[] {
+  const places: Place[] = []
+  for (const [index, state] of states.entries()) {
+    if (state === QUEUED || state === BEGUN) places.push({ number, index })
+  }
+  return places
+}
+
+/** @param random from 0 to 1 @returns milliseconds */
+export function backoff(attempts: number, random: number): number {
+  return Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (attempts - 1)) * (0.5 + random)
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
+/** @param path absolute, in the form of whatever system this runs on */
+function replaceName(path: string, name: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1) + name
+}
