@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { World, seededRandom } from './world.ts'
-import type { WorldOptions } from './world.ts'
+import { IDS, World, seededRandom } from './world.ts'
+import type { Side, WorldOptions } from './world.ts'
 
 const WIRES = [
   ['the same room', { delayMs: [0.2, 1], lostDials: 0 }],
@@ -44,6 +44,50 @@ describe.each(WIRES)('two peers in %s', (_, wire) => {
       }
       world.runUntil(60_000 + QUIET_MS)
       expectOneSharedConnection(world, seed)
+    }
+  })
+})
+
+/** Whether a side was connected and then, for a moment, was not. */
+function wavered(world: World, side: Side): boolean {
+  const states = world.effects[side].flatMap((effect) => (effect.type === 'status' ? [effect.status.state] : []))
+  const first = states.indexOf('connected')
+  return first === -1 || states.slice(first).some((state) => state !== 'connected')
+}
+
+describe.each([['the same room', [0.2, 1]], ['a far country', [50, 400]]] as const)('two peers in %s, where nothing is lost', (_, delayMs) => {
+  it('dial each other at the same time without ever being apart again', () => {
+    let duplicates = 0
+    for (let seed = 1; seed <= 1_000; seed++) {
+      const world = new World({ seed, delayMs, lostDials: 0 })
+      for (const side of [0, 1] as const) {
+        world.input(side, { type: 'policy', policy: World.mutualPolicy(side) })
+        // At once, instead of at a moment of its own choosing.
+        world.input(side, { type: 'reconnect', peerId: IDS[side === 0 ? 1 : 0] })
+      }
+      world.runUntil(10_000)
+      expectOneSharedConnection(world, seed)
+      expect([wavered(world, 0), wavered(world, 1)], `seed ${seed}`).toEqual([false, false])
+      if (world.effects.some((effects) => effects.filter((effect) => effect.type === 'known').length > 1)) duplicates++
+    }
+    // The schedules do make both dial.
+    expect(duplicates).toBeGreaterThan(100)
+  })
+
+  it.each([0, 1] as const)('are together soon after side %i restarts, though the other has not noticed', (side) => {
+    for (let seed = 1; seed <= 500; seed++) {
+      const world = new World({ seed, delayMs, lostDials: 0 })
+      for (const each of [0, 1] as const) world.input(each, { type: 'policy', policy: World.mutualPolicy(each) })
+      world.runUntil(10_000)
+      world.restart(side, World.mutualPolicy(side), () => 30_000)
+      world.effects[side].length = 0
+      world.runUntil(15_500)
+      const shared = world.shared()
+      expect(shared.length, `seed ${seed}`).toBe(1)
+      expect(world.chosen(0) === shared[0] && world.chosen(1) === shared[0], `seed ${seed}`).toBe(true)
+      world.runUntil(60_000)
+      expectOneSharedConnection(world, seed)
+      expect([wavered(world, 0), wavered(world, 1)], `seed ${seed}`).toEqual([false, false])
     }
   })
 })

@@ -122,6 +122,7 @@ export class World {
       this.#cut(wire, noticeMs)
     }
     this.#epochs[side]++
+    this.#aborted[side].clear()
     this.#machines[side] = this.#newMachine(side)
     this.input(side, { type: 'policy', policy })
   }
