@@ -20,9 +20,11 @@ export async function openSession(choice: HelperChoice, output: Output): Promise
   const file = await readHelperFile(storage)
   if (file === undefined) throw notRunning(storage)
   const { origin } = new URL(file.url)
+  const device = await openCliDevice(storage)
+  // From here to the client in one turn: what arrives before somebody listens is lost.
   const socket = new WebSocket(`${origin.replace(/^http/, 'ws')}/control`, { origin })
   try {
-    const client = await openControlClient({ socket, device: await openCliDevice(storage), deviceName: 'command line', origin, helperKey: file.peerId })
+    const client = await openControlClient({ socket, device, deviceName: 'command line', origin, helperKey: file.peerId })
     return { client, api: client.api, output, pid: file.pid, ui: origin }
   } catch (error) {
     // The file is left from a helper that was killed: nobody is there, or somebody else is.
