@@ -117,8 +117,7 @@ class Service implements PeerService {
       try {
         if (load.streams > MAX_STREAMS_PER_PEER) throw new CodedError('busy', 'too many requests at once')
         const request = await this.#request(frames, cut)
-        if (request === undefined) return
-        await this.#answer(connection, frames, request, load, cut)
+        if (request !== undefined) await this.#answer(connection, frames, request, load, cut)
       } catch (error) {
         if (isEndOfStream(error)) throw error
         if (!(error instanceof CodedError)) this.#options.log?.(`a request failed: ${String(error)}`)
