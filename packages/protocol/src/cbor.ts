@@ -12,6 +12,9 @@ export const MAX_CBOR_DEPTH = 8
 /** Keys in one map: several times what any message has. */
 export const MAX_CBOR_KEYS = 64
 
+/** Items in one message, keys and all that is inside arrays and maps counted: a full page has some 5,000, and a stranger's page must not cost more than one. */
+export const MAX_CBOR_ITEMS = 16_384
+
 export type CborMap = { readonly [key: string]: unknown }
 
 let encoder: Encoder | undefined
@@ -55,6 +58,7 @@ const SIMPLE = 7
 class Walk {
   readonly #bytes: Uint8Array
   #at = 0
+  #items = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
@@ -75,7 +79,7 @@ class Walk {
 
   #item(depth: number): boolean {
     const first = this.#bytes[this.#at]
-    if (first === undefined) return false
+    if (first === undefined || ++this.#items > MAX_CBOR_ITEMS) return false
     const major = first >> 5
     if (major === SIMPLE) return this.#simple(first & 0x1f)
     // The library decodes negative integers of eight bytes wrongly; such numbers travel as floats.

@@ -21,12 +21,12 @@ const IGNORED = /[\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]/g
 const ASCII = /^[\u0000-\u007f]*$/
 
 /**
- * Two entries whose paths have the same key are the same file on some file system: NFC, then case folding as upper followed by lower case
- * (so that ß, ſ and final sigma meet their partners). It may put together what one file system keeps apart, never the reverse.
+ * Two entries whose paths have the same key are the same file on some file system: NFC after case folding, as lower, upper and lower case
+ * (so that ß, ẞ, ſ and final sigma meet their partners). It may put together what one file system keeps apart, never the reverse.
  */
 export function collisionKey(path: string): string {
   if (ASCII.test(path)) return path.toLowerCase()
-  return path.normalize('NFD').replace(IGNORED, '').toUpperCase().toLowerCase().normalize('NFC')
+  return path.normalize('NFD').replace(IGNORED, '').toLowerCase().toUpperCase().toLowerCase().normalize('NFC')
 }
 
 /** What an entry collides with. */

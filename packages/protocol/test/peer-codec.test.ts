@@ -5,7 +5,7 @@ import {
   type Entry, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_REQUEST_FRAME_BYTES, MAX_SMALL_FRAME_BYTES, MAX_HELLO_FRAME_BYTES,
   PageMeter, type PeerAnswer, type SharePath, decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, entryWireBytes, parseSharePath, utf8Length,
 } from '../src/index.ts'
-import { MAX_CBOR_DEPTH, MAX_CBOR_KEYS, decodeCbor } from '../src/cbor.ts'
+import { MAX_CBOR_DEPTH, MAX_CBOR_ITEMS, MAX_CBOR_KEYS, decodeCbor } from '../src/cbor.ts'
 import { HELLO, path } from './sample-messages.ts'
 import { bytes } from './vector-values.ts'
 
@@ -25,6 +25,10 @@ function nested(depth: number): Uint8Array {
 
 function mapOf(keys: number): Uint8Array {
   return encode(Object.fromEntries(Array.from({ length: keys }, (_, i) => [`k${i}`, 0])))
+}
+
+function listOf(count: number): Uint8Array {
+  return encode({ x: Array.from({ length: count }, () => 0) })
 }
 
 describe('CBOR of strangers', () => {
@@ -86,6 +90,13 @@ describe('CBOR of strangers', () => {
   test('the number of keys is bounded', () => {
     expect(decodeCbor(mapOf(MAX_CBOR_KEYS)).ok).toBe(true)
     expect(decodeCbor(mapOf(MAX_CBOR_KEYS + 1)).ok).toBe(false)
+  })
+
+  test('the number of items is bounded, with room for a full page of fuller entries', () => {
+    // The map, its key and the list itself count too.
+    expect(decodeCbor(listOf(MAX_CBOR_ITEMS - 3)).ok).toBe(true)
+    expect(decodeCbor(listOf(MAX_CBOR_ITEMS - 2)).ok).toBe(false)
+    expect(MAX_CBOR_ITEMS).toBeGreaterThan(MAX_PAGE_ENTRIES * 10)
   })
 
   test('no key reaches a prototype', () => {

@@ -5,7 +5,7 @@ import datagrams from '../../../docs/vectors/datagrams.json' with { type: 'json'
 import knocks from '../../../docs/vectors/knocks.json' with { type: 'json' }
 import vectors from '../../../docs/vectors/share-paths.json' with { type: 'json' }
 import * as protocol from '../src/index.ts'
-import { MAX_CBOR_DEPTH, MAX_CBOR_KEYS } from '../src/cbor.ts'
+import { MAX_CBOR_DEPTH, MAX_CBOR_ITEMS, MAX_CBOR_KEYS } from '../src/cbor.ts'
 import { bytes } from './vector-values.ts'
 
 /** Holds docs/PROTOCOL.md to the program: its examples are decoded and its numbers compared. */
@@ -55,7 +55,7 @@ describe('PROTOCOL.md', () => {
     ['frames', [protocol.MAX_REQUEST_FRAME_BYTES, protocol.MAX_PAGE_FRAME_BYTES, protocol.MAX_HELLO_FRAME_BYTES, protocol.MAX_SMALL_FRAME_BYTES]],
     ['error message', [protocol.MAX_ERROR_MESSAGE_BYTES, protocol.MAX_AGENT_BYTES, protocol.MAX_CAPABILITY_BYTES]],
     ['versions', [protocol.MAX_HELLO_VERSIONS, protocol.MAX_CAPABILITIES, protocol.MAX_HELLO_ADDRESSES]],
-    ['CBOR depth', [MAX_CBOR_DEPTH, MAX_CBOR_KEYS]],
+    ['CBOR depth', [MAX_CBOR_DEPTH, MAX_CBOR_KEYS, MAX_CBOR_ITEMS]],
     ['addresses in an announce code', [protocol.MAX_CODE_ADDRESSES]],
     ['connection ID', [protocol.CID_BYTES]],
     ['time bucket', [protocol.KNOCK_BUCKET_MS / 1000]],

@@ -163,6 +163,7 @@ describe('collisions within one download', () => {
         expect(collisionKey(key)).toBe(key)
         for (const form of ['NFC', 'NFD'] as const) expect(collisionKey(text.normalize(form))).toBe(key)
         expect(collisionKey(text.toUpperCase())).toBe(key)
+        expect(collisionKey(text.toLowerCase())).toBe(key)
       }),
       { numRuns: 2000 },
     )
