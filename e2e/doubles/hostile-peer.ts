@@ -1,0 +1,118 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { decode, encode } from 'cbor-x'
+import {
+  MAX_REQUEST_FRAME_BYTES, encodeAnswer, encodeRequest, formatAnnounceCode, keyHashOf, peerIdFromKey, publicKeyOf,
+} from '@harddrive-party/protocol'
+import { peerName } from '@harddrive-party/protocol/peer-name'
+import { FrameStream } from '../../apps/helper/src/adapters/frame-stream.ts'
+import { openQuicTransport } from '../../apps/helper/src/adapters/quic/quic-transport.ts'
+import type { PeerConnection, PeerStream } from '../../apps/helper/src/adapters/transport.ts'
+
+/**
+ * A peer that shakes hands like anybody and then lies. It prints its announce code and serves until it is killed. What it does depends on the path:
+ *
+ * | folder | the lie |
+ * |---|---|
+ * | `Paths` | entries that point outside, at devices, and at things nobody asked for |
+ * | `Bytes` | more bytes than the header promises, fewer, another size than listed |
+ * | `Hash` | the trailer's hash is wrong |
+ * | `Endless` | a listing that never ends; `Circle`: one whose pages repeat |
+ * | `Silent` | never answers |
+ * | `Garbage` | frames of noise, and one that claims 4 GiB |
+ * | `Fine` | one honest file, to see that the rest goes on |
+ */
+
+const FINE = Buffer.from('an honest file\n')
+const NOW = 1_700_000_000_000
+
+/** Names that must never become a path, and one that is fine but was not asked for. */
+const BAD_PATHS = [
+  'Paths/../../../../etc/cron.d/evil', '../evil', '/etc/passwd', 'Paths/..', 'Paths/./x', 'Paths//x', 'Paths\\..\\evil', 'C:\\evil', 'Paths/C:evil',
+  'Paths/CON', 'Paths/aux.txt', 'Paths/nul\u0000.txt', 'Paths/\u202Egpj.exe', 'Paths/evil.', 'Paths/evil ', `Paths/${'x'.repeat(300)}`, 'Paths/bell\u0007',
+  'Elsewhere/not-asked-for.txt', 'Paths/ads.txt:stream',
+]
+
+const seed = randomBytes(32)
+const publicKey = publicKeyOf(seed)
+const peerId = peerIdFromKey(publicKey)
+const codeSecret = randomBytes(16)
+const knownSecret = randomBytes(16)
+
+const transport = await openQuicTransport({
+  seed,
+  udpPort: 0,
+  loopbackOnly: true,
+  knockSecrets: { code: codeSecret, known: knownSecret },
+  onConnection: serveConnection,
+  log: () => undefined,
+})
+const code = formatAnnounceCode({
+  version: 1,
+  name: peerName(peerId),
+  keyHash: keyHashOf(peerId),
+  knockSecret: codeSecret,
+  addresses: [{ host: '127.0.0.1', port: transport.ports.v4 as number }],
+  natKind: 'open',
+})
+console.log(JSON.stringify({ code, peerId }))
+
+function serveConnection(connection: PeerConnection): void {
+  connection.onClose = () => undefined
+  connection.onStream = (stream) => {
+    serve(stream).catch(() => stream.abort())
+  }
+}
+
+async function serve(stream: PeerStream): Promise<void> {
+  const frames = new FrameStream(stream)
+  const body = await frames.readFrame(MAX_REQUEST_FRAME_BYTES)
+  if (body === null) return
+  const request = decode(body) as { type: string; path?: string; start?: number }
+  if (request.type === 'hello') {
+    await frames.writeFrame(encodeRequest({ type: 'hello', versions: [1], capabilities: [], agent: 'hostile', knockSecret: knownSecret, pathKey: randomBytes(16), addresses: [] }))
+  } else if (request.type === 'ping') await frames.writeFrame(encodeAnswer({ type: 'pong' }))
+  else if (request.type === 'ls') await list(frames, request.path)
+  else await read(frames, request.path ?? '')
+  stream.finish()
+}
+
+let endless = 0
+
+async function list(frames: FrameStream, path: string | undefined): Promise<void> {
+  const page = (entries: unknown[][], cursor?: string) => frames.writeFrame(encode({ type: 'page', entries, ...(cursor === undefined ? {} : { cursor }) }))
+  const file = (name: string, size: number): unknown[] => [name, size, NOW, false]
+  const folder = (name: string): unknown[] => [name, 1000, NOW, true]
+  if (path === undefined) return page(['Bytes', 'Circle', 'Endless', 'Fine', 'Garbage', 'Hash', 'Paths', 'Silent'].map(folder))
+  const share = path.split('/')[0]
+  if (share === 'Paths') return page([...BAD_PATHS.map((bad) => file(bad, 4)), file('Paths/good.txt', FINE.length)])
+  if (share === 'Bytes') return page([file('Bytes/fewer.bin', 1000), file('Bytes/listed-smaller.bin', 10), file('Bytes/more.bin', 1000)])
+  if (share === 'Hash') return page([file('Hash/wrong.bin', 1000)])
+  if (share === 'Fine') return page([file('Fine/honest.txt', FINE.length)])
+  if (share === 'Circle') return page([file('Circle/a.bin', 1)], 'again')
+  if (share === 'Endless') {
+    const names = Array.from({ length: 1000 }, () => `Endless/${String(endless++).padStart(12, '0')}.bin`)
+    return page(names.map((name) => file(name, 0)), `from ${endless}`)
+  }
+  if (share === 'Garbage') {
+    await frames.stream.write(randomBytes(2000))
+    return frames.stream.write(Buffer.from([0xff, 0xff, 0xff, 0xff]))
+  }
+  // Silent: the stream stays open and nothing comes.
+  await new Promise(() => undefined)
+}
+
+async function read(frames: FrameStream, path: string): Promise<void> {
+  const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest()
+  const answer = async (size: number, length: number, bytes: Buffer, hash = sha256(bytes), claimed = bytes.length) => {
+    await frames.writeFrame(encodeAnswer({ type: 'data', size, mtime: NOW, start: 0, length }))
+    await frames.stream.write(bytes)
+    await frames.writeFrame(encodeAnswer({ type: 'sent', bytes: claimed, hash }))
+  }
+  const thousand = Buffer.alloc(1000, 'x')
+  if (path === 'Bytes/more.bin') return answer(1000, 1000, Buffer.alloc(500_000, 'y'))
+  if (path === 'Bytes/fewer.bin') return answer(1000, 1000, Buffer.alloc(10, 'z'))
+  if (path === 'Bytes/listed-smaller.bin') return answer(1000, 1000, thousand)
+  if (path === 'Hash/wrong.bin') return answer(1000, 1000, thousand, randomBytes(32))
+  if (path === 'Fine/honest.txt' || path === 'Paths/good.txt') return answer(FINE.length, FINE.length, FINE)
+  return answer(4, 4, Buffer.from('evil'))
+}
