@@ -1,3 +1,6 @@
+// First, so that the styles of components come after them.
+import './styles/tokens.css'
+import './styles/base.css'
 import { createPinia } from 'pinia'
 import { createApp } from 'vue'
 import App from './App.vue'
@@ -7,8 +10,6 @@ import { useHelper } from './state/helper-store.ts'
 import { openMemory } from './state/memory.ts'
 import { type HelperDoor, useSetup } from './state/setup-store.ts'
 import { applyTheme } from './state/theme.ts'
-import './styles/tokens.css'
-import './styles/base.css'
 
 /** Wires the app together: the real helper, or in development the mock when the address asks for it. */
 applyTheme()

@@ -1,7 +1,8 @@
-import { type AnnounceCode, type SharePath, CodedError, fingerprint, formatAnnounceCode, formatAnnounceLink, keyHashOf, parseAnnounceCode } from '@harddrive-party/protocol'
+import { type AnnounceCode, type SharePath, CodedError, fingerprint, formatAnnounceCode, formatAnnounceLink, keyHashOf } from '@harddrive-party/protocol'
 import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent, type DeviceInfo, type PeerInfo, type PeerState, type Settings, type ShareInfo, type StatusInfo, type UploadInfo } from '@harddrive-party/protocol/control'
 import { type MockNode, filesBelow, folder, file, listTree, nodeAt } from './mock-library.ts'
 import { type MockScenario, MY_ID, NEW_PEER_ID, makeWorld } from './mock-scenarios.ts'
+import { checkArguments } from './mock-arguments.ts'
 import { openMockTransfers } from './mock-transfers.ts'
 
 /**
@@ -128,8 +129,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       return code()
     },
     async connect({ code: text }) {
-      const parsed = parseAnnounceCode(text)
-      if (!parsed.ok) throw new CodedError('bad-request', parsed.error.message)
+      if (text === code().code) throw new CodedError('bad-request', 'this is your own code')
       mustWork()
       if (!peers.has(NEW_PEER_ID)) {
         peers.set(NEW_PEER_ID, {
@@ -142,7 +142,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     },
     disconnect: async ({ peerId }) => setPeer(peerId, 'away'),
     async reconnect({ peerId }) {
-      knownPeer(peerId)
+      if (knownPeer(peerId).state === 'blocked') throw new CodedError('blocked', 'this peer is blocked')
       mustWork()
       setPeer(peerId, 'connected')
     },
@@ -171,7 +171,6 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       return listTree(libraries.get(peerId) ?? [], request)
     },
     async addShare({ directory, name }) {
-      if (!directory.startsWith('/')) throw new CodedError('bad-request', 'the folder must be given by its whole path')
       if ([...mine.values()].some(({ info }) => info.directory === directory)) throw new CodedError('conflict', 'this folder is shared already')
       const info = share(directory, folder(name ?? directory.slice(directory.lastIndexOf('/') + 1), [file('Hello.txt', 1200)]))
       emit({ type: 'share', share: info })
@@ -189,6 +188,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       emit({ type: 'share', share: found.info })
     },
     async browseFolders({ path = '/home/robin' }) {
+      if (path !== '/' && path !== '/home' && !path.startsWith('/home/robin')) throw new CodedError('not-found', 'there is no such folder')
       const names = path.split('/').length > 4 ? [] : ['Documents', 'Music', 'Pictures', 'Projects', 'Videos']
       return { path, parent: path === '/' ? null : path.slice(0, path.lastIndexOf('/')) || '/', folders: names.map((name) => ({ name, path: `${path === '/' ? '' : path}/${name}` })) }
     },
@@ -206,6 +206,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       return { url: 'about:blank#downloaded' }
     },
     async remoteFileUrl({ peerId, path }) {
+      knownPeer(peerId)
       const node = nodeAt(libraries.get(peerId) ?? [], path)
       if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
       return { url: 'about:blank#remote', size: node.size, mtime: node.mtime }
@@ -246,6 +247,7 @@ function answering(methods: ControlApi, latencyMs: number, isClosed: () => boole
   const entries = CONTROL_METHODS.map((method) => [method, async (args?: unknown) => {
     if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs))
     if (isClosed()) throw new CodedError('closed', 'the connection to the helper ended')
+    checkArguments(method, args)
     const answer = await (methods[method] as (args: unknown) => Promise<unknown>)(args ?? {})
     return answer === undefined ? undefined : structuredClone(answer)
   }])

@@ -68,10 +68,6 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
     return moved(running, transfer.bytes)
   }
 
-  function ended(transfer: TransferInfo, state: 'failed' | 'cancelled', code?: ErrorCode, message = ''): TransferInfo {
-    return { ...transfer, state, bytesPerSecond: 0, endedAt: Date.now(), reason: code === undefined ? null : { code, message } }
-  }
-
   function advance(ms: number) {
     for (const transfer of transfers.values()) {
       if (transfer.state === 'waiting' && peer(transfer.peerId)?.state === 'connected') put(begin(transfer))
@@ -128,9 +124,13 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
       return start + limit < files.length ? { files: page, cursor: String(start + limit) } : { files: page }
     },
     finished(transferId) {
-      if (mustHave(transferId).state !== 'done') throw new CodedError('conflict', 'this transfer is not finished')
+      if (mustHave(transferId).state !== 'done') throw new CodedError('not-found', 'this transfer is not finished')
     },
     advance,
     close: () => clearInterval(timer),
   }
+}
+
+function ended(transfer: TransferInfo, state: 'failed' | 'cancelled', code?: ErrorCode, message = ''): TransferInfo {
+  return { ...transfer, state, bytesPerSecond: 0, endedAt: Date.now(), reason: code === undefined ? null : { code, message } }
 }

@@ -80,6 +80,13 @@ export const useHelper = defineStore('helper', () => {
     })
   }
 
+  /** Peers of an earlier visit, until the helper says who there is now. */
+  async function recall() {
+    const seen = await memory.peers().catch(() => [])
+    if (link.value === 'open') return
+    for (const peer of seen) if (!peers.has(peer.peerId)) peers.set(peer.peerId, asOffline(peer))
+  }
+
   function become(next: LinkStatus) {
     link.value = next
     if (next === 'open') everOpen.value = true
@@ -96,10 +103,7 @@ export const useHelper = defineStore('helper', () => {
     helperLink?.close()
     memory = use
     link.value = 'connecting'
-    void use.peers().then((seen) => {
-      if (link.value === 'open') return
-      for (const peer of seen) if (!peers.has(peer.peerId)) peers.set(peer.peerId, asOffline(peer))
-    }, () => undefined)
+    void recall()
     helperLink = openLink({ open, onStatus: become, listener: { onSnapshot: takeSnapshot, onChange: takeChange } })
     return helperLink
   }

@@ -66,7 +66,7 @@ export const useWishes = defineStore('wishes', () => {
     if (sending) return
     sending = true
     try {
-      for (const wish of [...queued.value].reverse()) {
+      for (const wish of queued.value.toReversed()) {
         if (wish.error !== undefined) continue
         const outcome = await sendWish(helper.api, wish)
         if (outcome.type === 'kept') return

@@ -7,11 +7,15 @@ import { TRANSFER_STATES, wordsForReason } from '../../words.ts'
 
 export function sortTransfers(transfers: Iterable<TransferInfo>): { readonly active: readonly TransferInfo[]; readonly ended: readonly TransferInfo[] } {
   const all = [...transfers]
-  const rank = ({ state }: TransferInfo) => (state === 'running' || state === 'listing' ? 0 : state === 'queued' ? 1 : 2)
   return {
     active: all.filter((transfer) => !isEnded(transfer)).sort((a, b) => rank(a) - rank(b) || a.addedAt - b.addedAt),
     ended: all.filter(isEnded).sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0)),
   }
+}
+
+/** What moves comes first, what cannot move comes last. */
+function rank({ state }: TransferInfo): number {
+  return state === 'running' || state === 'listing' ? 0 : state === 'queued' ? 1 : 2
 }
 
 /** The line below the bar: `1.2 GB of 3.4 GB · 35% · 24 MB/s · 2 min left`. */
