@@ -1,10 +1,13 @@
 /** The one QUIC configuration, for both roles and all connections. Every value avoids a measured fault of this engine or bounds a peer. */
-import { ALPN, MAX_READ_BYTES } from '@harddrive-party/protocol'
+import { ALPN, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES } from '@harddrive-party/protocol'
 import type { Certificate } from '../certificate.ts'
 import type { NativeAddress, NativeConfig, NativeQuic } from './native.ts'
 
 /** Largest datagram we send: passes every ordinary path, tunnels included. */
 export const MAX_PACKET_BYTES = 1350
+
+/** One read with its header and trailer fits, so that a stream never waits for a window update. */
+export const STREAM_WINDOW_BYTES = MAX_READ_BYTES + 2 * MAX_SMALL_FRAME_BYTES
 
 /** The engine closes a connection that has been silent for this long; liveness notices sooner. */
 const IDLE_TIMEOUT_MS = 30_000
@@ -39,10 +42,9 @@ export function makeConfig(native: NativeQuic, certificate: Certificate, alpn: s
   config.enablePacing(false)
   config.setInitialMaxData(UNLIMITED_BYTES)
   config.setMaxConnectionWindow(UNLIMITED_BYTES)
-  // One read fits into one window, so that a stream never waits for more.
-  config.setInitialMaxStreamDataBidiLocal(MAX_READ_BYTES)
-  config.setInitialMaxStreamDataBidiRemote(MAX_READ_BYTES)
-  config.setMaxStreamWindow(MAX_READ_BYTES)
+  config.setInitialMaxStreamDataBidiLocal(STREAM_WINDOW_BYTES)
+  config.setInitialMaxStreamDataBidiRemote(STREAM_WINDOW_BYTES)
+  config.setMaxStreamWindow(STREAM_WINDOW_BYTES)
   config.setInitialMaxStreamsBidi(UNLIMITED_STREAMS)
   config.setInitialMaxStreamsUni(0)
   config.setDisableActiveMigration(true)

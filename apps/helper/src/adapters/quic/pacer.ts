@@ -10,7 +10,7 @@ export interface PathFigures {
   readonly quantum: number
 }
 
-/** Below this round-trip time there is no queue worth protecting, and a timer of 1 ms would be the bottleneck. */
+/** When the shortest round-trip time seen is below this there is no queue worth protecting, and a timer of 1 ms would be the bottleneck. */
 const MIN_RTT_MS = 2
 
 /** Above 60 MB/s our own CPU paces. */
@@ -34,7 +34,15 @@ export class Pacer {
   #rate = Number.POSITIVE_INFINITY
   #tokens = MIN_BURST_BYTES
   #at = 0
+  #shortestRttMs = Number.POSITIVE_INFINITY
+  readonly #loopback: boolean
 
+  /** @param loopback within one machine nothing is paced: its round-trip time is our own CPU's */
+  constructor(loopback: boolean) {
+    this.#loopback = loopback
+  }
+
+  /** Bytes per millisecond. */
   get rate(): number {
     return this.#rate
   }
@@ -43,7 +51,8 @@ export class Pacer {
   update({ rttMs, cwnd, quantum }: PathFigures): void {
     const byWindow = (GAIN * cwnd) / Math.max(rttMs, 1)
     const rate = quantum > MIN_QUANTUM && quantum < MAX_QUANTUM ? GAIN * quantum : byWindow
-    this.#rate = rttMs < MIN_RTT_MS || rate > MAX_RATE ? Number.POSITIVE_INFINITY : rate
+    this.#shortestRttMs = Math.min(this.#shortestRttMs, rttMs)
+    this.#rate = this.#loopback || this.#shortestRttMs < MIN_RTT_MS || rate > MAX_RATE ? Number.POSITIVE_INFINITY : rate
   }
 
   /** @returns how many bytes may be sent now; one packet more than the rest is fine */

@@ -44,3 +44,7 @@ export function sourceNetwork(host: string): string {
   }
   return groups.slice(0, 4).join(':')
 }
+
+export function isLoopback(host: string): boolean {
+  return host.startsWith('127.') || host === '::1'
+}

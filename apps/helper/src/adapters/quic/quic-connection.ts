@@ -11,6 +11,7 @@ import { CLOSE_CODES, type CloseCode, type CloseReason, type PeerConnection, typ
 import { RECV_INFO } from './config.ts'
 import { type NativeConnection, type NativeQuic, nativeErrorName } from './native.ts'
 import { Pacer } from './pacer.ts'
+import { isLoopback } from './packet-header.ts'
 import type { QuicStream, StreamOwner } from './quic-stream.ts'
 import { StreamTable } from './stream-table.ts'
 
@@ -76,6 +77,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   /** Whether anything has arrived on it at all. */
   heard = false
   ended = false
+  turn = 0
   /** When `tick` has something to do, in the host's clock. */
   dueAt = 0
   /** Kept by the host: it will be flushed in this turn. */
@@ -83,7 +85,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   readonly #host: ConnectionHost
   readonly #handshake: HandshakeListener
   readonly #streams: StreamTable
-  readonly #pacer = new Pacer()
+  readonly #pacer: Pacer
   readonly #liveness: Liveness
   readonly #path: PathFollower
   #pathKeys: { readonly ours: Uint8Array; readonly theirs: Uint8Array } | null = null
@@ -96,9 +98,12 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   #lastFlush = Number.NEGATIVE_INFINITY
   #rttMs = 0
   #figuresAt = Number.NEGATIVE_INFINITY
-  #handshakeBy: number
+  readonly #handshakeBy: number
+  /** When the engine's own timer is due. */
+  #engineDue: number | null = null
   #reason: CloseReason | null = null
   #onClose: ((reason: CloseReason) => void) | null = null
+  #announced = false
   #goodbye: Uint8Array | null = null
   #goodbyes = 0
   #lingerUntil = 0
@@ -119,6 +124,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     this.cidKeys = setup.cidKeys
     this.#handshakeBy = host.now() + setup.handshakeMs
     this.#path = new PathFollower(setup.remote)
+    this.#pacer = new Pacer(isLoopback(setup.remote.host))
     this.#liveness = new Liveness(host.now())
     this.#streams = new StreamTable(this, setup.role === 'dialler')
   }
@@ -176,6 +182,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   close(code: CloseCode): void {
     if (this.ended) return
     // What the application has finished saying goes out first, as far as the path takes it.
+    this.turn++
     this.#send()
     this.#closeNative(CLOSE_CODES[code])
     this.#end({ by: 'us', code })
@@ -220,6 +227,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     if (this.ended) return
     const now = this.#host.now()
     this.#lastFlush = now
+    this.turn++
     this.#packetsTotal += this.#packets
     this.#packets = 0
     if (this.#unread && this.#established) {
@@ -345,7 +353,12 @@ export class QuicConnection implements PeerConnection, StreamOwner {
         return
       }
       // Only now may the engine be given more: it would take a window's worth each time it is asked.
-      if (!this.#established || !this.#streams.writing || !this.#streams.pump()) return
+      if (!this.#established || !this.#streams.writing) return
+      if (allowed <= 0 || left === 0) {
+        this.#host.wakeSoon(this)
+        return
+      }
+      if (!this.#streams.pump()) return
     }
   }
 
@@ -376,8 +389,6 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     }
     return this.#pacer.available(now)
   }
-
-  #engineDue: number | null = null
 
   #arm(): void {
     const now = this.#host.now()
@@ -468,8 +479,6 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     if (!this.#established) this.#handshake.failed(this, reason, this.#badCertificate)
     else if (this.#onClose !== null) this.#announceEnd()
   }
-
-  #announced = false
 
   /** Later, so that nobody is called back from within a call of their own. */
   #announceEnd(): void {

@@ -7,6 +7,8 @@ import { type NativeConnection, type NativeQuic, nativeErrorName } from './nativ
 export interface StreamOwner {
   readonly engine: NativeQuic
   readonly native: NativeConnection
+  /** Counts flushes. */
+  readonly turn: number
   /** Set once the connection is over; what had arrived before can still be read. */
   readonly ended: boolean
   /** Bytes are waiting to be written, or the end is. */
@@ -34,6 +36,12 @@ interface Writer {
 
 const NOTHING = new Uint8Array(0)
 
+/**
+ * The last bytes of a write are kept back for one turn of the event loop, so that an end that follows at once travels with them. This engine
+ * takes a stream for complete, and forgets it, when all bytes are acknowledged, even if an end sent after them was lost or not sent yet.
+ */
+const HELD_BYTES = 1024
+
 /** On the wire for streams given up; there is nothing to tell apart. */
 const ABORT_CODE = 0
 
@@ -46,6 +54,9 @@ export class QuicStream implements PeerStream {
   #readEnd: 'finished' | CodedError | null = null
   #writeEnd: 'finished' | CodedError | null = null
   #finishing = false
+  /** The last bytes written, and the turn they must not be sent in without an end. */
+  #held = NOTHING
+  #heldTurn = 0
   #released = false
   /** Queued for writing at the connection. */
   queued = false
@@ -72,6 +83,10 @@ export class QuicStream implements PeerStream {
     if (this.#writeEnd !== null) return Promise.reject(this.#writeEnd)
     if (this.#owner.ended) return Promise.reject(connectionLost())
     if (bytes.length === 0) return Promise.resolve()
+    if (this.#held.length === 0 && bytes.length <= HELD_BYTES) {
+      this.#hold(bytes)
+      return Promise.resolve()
+    }
     return new Promise((resolve, reject) => {
       this.#writer = { bytes, offset: 0, resolve, reject }
       this.#owner.wantsToWrite(this)
@@ -117,20 +132,32 @@ export class QuicStream implements PeerStream {
   pump(most: number): { readonly taken: number; readonly waiting: boolean } {
     let taken = 0
     const writer = this.#writer
+    if (this.#held.length > 0) {
+      const last = writer === null && this.#finishing
+      if (writer === null && !last && this.#heldTurn === this.#owner.turn) return { taken: 0, waiting: true }
+      taken = this.#send(this.#held, last) ?? 0
+      this.#held = this.#held.subarray(taken)
+      if (this.#writeEnd !== null) return { taken, waiting: false }
+      if (this.#held.length > 0) return { taken, waiting: true }
+      if (last) return this.#finished(taken)
+    }
     if (writer !== null) {
-      const part = this.#send(writer.bytes.subarray(writer.offset, writer.offset + most), false)
-      if (part === null) return { taken: 0, waiting: this.#writer !== null }
-      taken = part
-      writer.offset += part
-      if (writer.offset < writer.bytes.length) return { taken, waiting: true }
+      const end = writer.bytes.length - Math.min(HELD_BYTES, writer.bytes.length)
+      if (writer.offset < end) {
+        const part = this.#send(writer.bytes.subarray(writer.offset, Math.min(writer.offset + most, end)), false)
+        if (part === null) return { taken, waiting: this.#writer !== null }
+        taken += part
+        writer.offset += part
+      }
+      if (writer.offset < end) return { taken, waiting: true }
       this.#writer = null
+      this.#hold(writer.bytes.subarray(end))
       writer.resolve()
+      return { taken, waiting: false }
     }
     if (!this.#finishing || this.#writeEnd !== null) return { taken, waiting: false }
-    if (this.#send(NOTHING, true) === null) return { taken, waiting: this.#writeEnd === null }
-    this.#writeEnd = 'finished'
-    this.#releaseIfOver()
-    return { taken: taken + 1, waiting: false }
+    if (!this.#maySendEnd() || this.#send(NOTHING, true) === null) return { taken, waiting: this.#writeEnd === null }
+    return this.#finished(taken + 1)
   }
 
   /** By the connection: it is over. What was received whole stays readable. */
@@ -171,6 +198,28 @@ export class QuicStream implements PeerStream {
     return count === 0 ? null : count
   }
 
+  #hold(bytes: Uint8Array): void {
+    this.#held = Uint8Array.from(bytes)
+    this.#heldTurn = this.#owner.turn
+    this.#owner.wantsToWrite(this)
+  }
+
+  #finished(taken: number): { readonly taken: number; readonly waiting: false } {
+    this.#writeEnd = 'finished'
+    this.#releaseIfOver()
+    return { taken, waiting: false }
+  }
+
+  /** An end without bytes only when it can be sent at once. */
+  #maySendEnd(): boolean {
+    try {
+      return this.#owner.native.streamCapacity(this.id) > 0
+    } catch {
+      // Nothing was ever sent on it: its beginning is its end.
+      return true
+    }
+  }
+
   /** @returns null = not now, or never: then the write side has ended */
   #send(bytes: Uint8Array, finish: boolean): number | null {
     const { native } = this.#owner
@@ -198,6 +247,7 @@ export class QuicStream implements PeerStream {
 
   #endWriting(error: CodedError): void {
     this.#writeEnd ??= error
+    this.#held = NOTHING
     const writer = this.#writer
     this.#writer = null
     writer?.reject(error)

@@ -1,6 +1,7 @@
 /** The streams of one connection: which are open, which the peer may still open, and what it has sent that nobody reads. */
-import { CodedError, MAX_READ_BYTES, MAX_STREAMS_PER_PEER } from '@harddrive-party/protocol'
+import { CodedError, MAX_STREAMS_PER_PEER } from '@harddrive-party/protocol'
 import type { PeerStream } from '../transport.ts'
+import { STREAM_WINDOW_BYTES } from './config.ts'
 import { nativeErrorName } from './native.ts'
 import { QuicStream, type StreamOwner } from './quic-stream.ts'
 
@@ -11,7 +12,7 @@ const MAX_EXCESS_STREAMS = 256
 const MAX_REMEMBERED = 1024
 
 /** What a peer may have sent without our having read it: a full window on every stream it may have open, and some for overhead. */
-export const MAX_UNREAD_BYTES = (MAX_STREAMS_PER_PEER + 8) * MAX_READ_BYTES
+export const MAX_UNREAD_BYTES = (MAX_STREAMS_PER_PEER + 8) * STREAM_WINDOW_BYTES
 
 /** Of each packet this much is taken for headers and control, so that only bulk counts as unread. */
 const OVERHEAD_PER_PACKET = 100
