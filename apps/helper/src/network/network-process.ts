@@ -5,7 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
 import { type Driven, drive } from '../adapters/drive.ts'
-import { type RestartEffect, type RestartInput, RestartPlan } from '../core/restart-plan.ts'
+import { type RestartEffect, type RestartInput, type RestartLimits, RestartPlan } from '../core/restart-plan.ts'
 import { type NetworkMethod, decodeFromNetwork } from './ipc.ts'
 import {
   HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS,
@@ -23,6 +23,8 @@ export interface NetworkProcessOptions {
   /** A new one is up and has the latest config and policy: what ran in the old one must be asked for again. */
   readonly onRestart: () => void
   readonly log: (level: 'info' | 'warn' | 'error', message: string, details?: object) => void
+  /** Replaced in tests. */
+  readonly limits?: Partial<RestartLimits>
 }
 
 export interface NetworkProcess extends NetworkApi {
@@ -59,6 +61,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     silenceMs: HEARTBEAT_TIMEOUT_MS,
     firstSilenceMs: FIRST_HEARTBEAT_TIMEOUT_MS,
     maxRssBytes: MAX_RSS_BYTES,
+    ...options.limits,
   })
   let config = options.config
   let child: ChildProcess | undefined
