@@ -69,6 +69,11 @@ export class Diallings {
     if (input.type === 'abort') this.#end(dialling, null)
   }
 
+  fail(now: number, dial: number, fault: LinkFault): void {
+    const found = this.#dials.get(dial)
+    if (found) this.step(now, found.dialling, { type: 'attempt-failed', attempt: found.attempt, fault })
+  }
+
   tick(now: number): void {
     for (const dialling of this.#running) {
       if (dialling.plan.deadline !== undefined && dialling.plan.deadline <= now) this.step(now, dialling, { type: 'tick' })

@@ -100,11 +100,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
         return
       case 'arrived': return this.#arrived(input.link, input.peerId, input.knock)
       case 'dialled': return this.#dialled(input.dial, input.link, input.peerId)
-      case 'dial-failed': {
-        const found = this.#diallings.find(input.dial)
-        if (found) this.#diallings.step(this.#now, found.dialling, { type: 'attempt-failed', attempt: found.attempt, fault: input.fault })
-        return
-      }
+      case 'dial-failed': return this.#diallings.fail(this.#now, input.dial, input.fault)
       case 'tick': return this.#tick()
       default: {
         const link = this.#links.get(input.link)
@@ -422,9 +418,10 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (!found) return void this.#effects.push({ type: 'close', link, code: 'duplicate' })
     const peer = this.#peerOf(peerId)
     this.#diallings.step(this.#now, found.dialling, { type: 'attempt-succeeded', attempt: found.attempt })
-    if (peerId === this.#self || peer.policy?.blocked) {
-      this.#effects.push({ type: 'close', link, code: 'refused' })
-      return this.#failed(peer, peer.wish, { code: 'blocked', message: 'you have blocked this peer' })
+    const { peer: expected, wish } = found.dialling
+    if (expected !== peer) {
+      this.#effects.push({ type: 'close', link, code: 'wrong-identity' })
+      return this.#failed(expected, wish, { code: 'wrong-identity', message: 'somebody else answers there' })
     }
     this.#addLink(link, peer, 'dialler', null)
     this.#effects.push({ type: 'greet', link })
