@@ -55,8 +55,12 @@ async function searchPeer(api: Pick<ControlApi, 'list'>, { peerId, name }: { rea
     for (let pages = 0; pages < MAX_PAGES_PER_PEER; pages++) {
       const page = await api.list({ peerId, search, recursive: true, limit: PAGE_LIMIT, ...(cursor === undefined ? {} : { cursor }) })
       if (signal.aborted) return
-      const fresh = page.entries.filter((entry) => !seen.has(entry.path)).slice(0, MAX_RESULTS_PER_PEER - seen.size)
-      for (const entry of fresh) seen.add(entry.path)
+      const fresh: Entry[] = []
+      for (const entry of page.entries) {
+        if (seen.has(entry.path) || seen.size >= MAX_RESULTS_PER_PEER) continue
+        seen.add(entry.path)
+        fresh.push(entry)
+      }
       if (fresh.length > 0) listener.onFound(fresh.map((entry) => ({ peerId, peerName: name, entry })))
       cursor = page.cursor
       if (cursor === undefined) return report('ready')

@@ -1,6 +1,7 @@
-import { type ListPage, type PeerId, type SharePath, CodedError, MAX_PAGE_ENTRIES } from '@harddrive-party/protocol'
+import { type ListPage, type PeerId, CodedError, MAX_PAGE_ENTRIES } from '@harddrive-party/protocol'
 import type { ControlApi } from '@harddrive-party/protocol/control'
 import { formatMoment } from '../format.ts'
+import { MAX_SEEN_ENTRIES } from '../state/app-db.ts'
 import type { Memory } from '../state/memory.ts'
 import { explain } from '../words.ts'
 import { type TreeNode, takePage } from './entry-tree.ts'
@@ -24,9 +25,11 @@ export async function loadPage(source: EntrySource, node: TreeNode, now: number)
         peerId: source.peerId, recursive: false, limit: MAX_PAGE_ENTRIES,
         ...(node.path === '' ? {} : { path: node.path }), ...(node.cursor === undefined ? {} : { cursor: node.cursor }),
       })
+      const before = node.children.length
       takePage(node, page)
       node.seenAt = null
-      await remember(source, node, now)
+      // Later pages of a long folder are not kept, so writing again would change nothing.
+      if (before < MAX_SEEN_ENTRIES) await remember(source, node, now)
       return
     } catch (error) {
       node.problem = explain(error)
@@ -44,7 +47,7 @@ function isAway(error: unknown): boolean {
 }
 
 async function remember({ memory, peerId }: EntrySource, node: TreeNode, now: number): Promise<void> {
-  const entries = node.children.flatMap((child) => child.entry ?? [])
+  const entries = node.children.slice(0, MAX_SEEN_ENTRIES + 1).flatMap((child) => child.entry ?? [])
   await memory.putListing(peerId ?? 'mine', node.path, entries, node.cursor === undefined, now).catch(() => undefined)
 }
 
@@ -61,9 +64,4 @@ async function recall({ memory, peerId }: EntrySource, node: TreeNode): Promise<
     node.status = 'failed'
     node.problem = `This is the part kept from ${formatMoment(seen.seenAt)}; the rest needs the connection.`
   }
-}
-
-/** A path as the protocol takes it; listings contain nothing else. */
-export function sharePath(path: string): SharePath {
-  return path as SharePath
 }

@@ -11,6 +11,8 @@ export interface TreeNode {
   /** 0 for the root, 1 for shares. */
   readonly level: number
   readonly children: TreeNode[]
+  /** Paths of the children. */
+  readonly known: Set<string>
   /** Where the next page starts. */
   cursor: string | undefined
   /** `idle` = never asked; `ready` = all pages so far are here, more if there is a cursor. */
@@ -26,19 +28,18 @@ export type TreeRow =
   | { readonly kind: 'more' | 'failed' | 'empty'; readonly key: string; readonly node: TreeNode; readonly level: number }
 
 export function makeRoot(): TreeNode {
-  return { path: '', name: '', entry: null, level: 0, children: [], cursor: undefined, status: 'idle', problem: '', isOpen: true, seenAt: null }
+  return { path: '', name: '', entry: null, level: 0, children: [], known: new Set(), cursor: undefined, status: 'idle', problem: '', isOpen: true, seenAt: null }
 }
 
 function makeNode(entry: Entry, level: number): TreeNode {
-  return { path: entry.path, name: lastPart(entry.path), entry, level, children: [], cursor: undefined, status: 'idle', problem: '', isOpen: false, seenAt: null }
+  return { path: entry.path, name: lastPart(entry.path), entry, level, children: [], known: new Set(), cursor: undefined, status: 'idle', problem: '', isOpen: false, seenAt: null }
 }
 
 /** Adds one page to a folder. A path that was there already (a peer may repeat itself) is not added again. */
 export function takePage(node: TreeNode, page: ListPage): void {
-  const known = new Set(node.children.map((child) => child.path))
   for (const entry of page.entries) {
-    if (known.has(entry.path)) continue
-    known.add(entry.path)
+    if (node.known.has(entry.path)) continue
+    node.known.add(entry.path)
     node.children.push(makeNode(entry, node.level + 1))
   }
   node.cursor = page.cursor

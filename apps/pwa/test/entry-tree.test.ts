@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest'
+import type { Entry, SharePath } from '@harddrive-party/protocol'
+import { loadPage, type EntrySource } from '../src/entries/entry-source.ts'
+import { type TreeNode, flattenTree, makeRoot, moveInTree, takePage, wantedPages } from '../src/entries/entry-tree.ts'
+import { openMockControl } from '../src/mock/mock-control.ts'
+import { LARGE_COUNT } from '../src/mock/mock-library.ts'
+import { memoryInRam } from '../src/state/memory.ts'
+
+const entry = (path: string, isDirectory = false): Entry => ({ path: path as SharePath, size: 1, mtime: 0, isDirectory })
+
+/** Two shares; the first is open and holds one file, the second is closed. */
+function smallTree(): TreeNode {
+  const root = makeRoot()
+  takePage(root, { entries: [entry('A', true), entry('B', true)] })
+  const [first] = root.children
+  first!.isOpen = true
+  takePage(first!, { entries: [entry('A/one')] })
+  return root
+}
+
+const brief = (root: TreeNode) => flattenTree(root).map((row) => (row.kind === 'entry' ? row.node.path : `${row.kind}:${row.node.path}`))
+
+const sourceOf = (peerId: EntrySource['peerId'], api: EntrySource['api'], isLive = () => true): EntrySource => ({ peerId, api, memory: memoryInRam(), isLive })
+
+describe('flattening', () => {
+  it('starts by asking for the shares', () => expect(brief(makeRoot())).toEqual(['more:']))
+  it('shows what is open, in order', () => expect(brief(smallTree())).toEqual(['A', 'A/one', 'B']))
+  it('hides what is below a closed folder', () => {
+    const root = smallTree()
+    root.children[0]!.isOpen = false
+    expect(brief(root)).toEqual(['A', 'B'])
+  })
+  it('says when a folder is empty, goes on or failed', () => {
+    const root = smallTree()
+    const [a, b] = root.children
+    b!.isOpen = true
+    takePage(b!, { entries: [] })
+    takePage(a!, { entries: [entry('A/two')], cursor: 'next' })
+    root.status = 'failed'
+    expect(brief(root)).toEqual(['A', 'A/one', 'A/two', 'more:A', 'B', 'empty:B', 'failed:'])
+  })
+  it('counts siblings only once all are known', () => {
+    const root = smallTree()
+    expect(flattenTree(root)[0]).toMatchObject({ level: 1, position: 1, siblings: 2 })
+    takePage(root, { entries: [], cursor: 'next' })
+    expect(flattenTree(root)[0]).toMatchObject({ siblings: -1 })
+  })
+  it('shows a path once, even if a peer repeats itself', () => {
+    const root = smallTree()
+    takePage(root, { entries: [entry('A', true), entry('C', true), entry('C', true)] })
+    expect(brief(root)).toEqual(['A', 'A/one', 'B', 'C'])
+  })
+})
+
+describe('keys', () => {
+  const rows = flattenTree(smallTree())
+  const focus = (at: number, key: string) => moveInTree(rows, at, key, 10)
+  it('walk up and down and stop at the ends', () => {
+    expect(focus(0, 'ArrowDown')).toEqual({ type: 'focus', index: 1 })
+    expect(focus(0, 'ArrowUp')).toEqual({ type: 'focus', index: 0 })
+    expect(focus(0, 'End')).toEqual({ type: 'focus', index: 2 })
+    expect(focus(2, 'PageUp')).toEqual({ type: 'focus', index: 0 })
+  })
+  it('open, enter, leave and close folders', () => {
+    expect(focus(0, 'ArrowRight')).toEqual({ type: 'focus', index: 1 })
+    expect(focus(2, 'ArrowRight')).toMatchObject({ type: 'open', node: { path: 'B' } })
+    expect(focus(1, 'ArrowRight')).toBeNull()
+    expect(focus(1, 'ArrowLeft')).toEqual({ type: 'focus', index: 0 })
+    expect(focus(0, 'ArrowLeft')).toMatchObject({ type: 'close', node: { path: 'A' } })
+    expect(focus(0, 'x')).toBeNull()
+  })
+  it('pass over rows that only say something', () => {
+    const root = smallTree()
+    takePage(root.children[0]!, { entries: [], cursor: 'next' })
+    const withMore = flattenTree(root)
+    expect(moveInTree(withMore, 1, 'ArrowDown', 10)).toEqual({ type: 'focus', index: 3 })
+    expect(moveInTree(withMore, 3, 'ArrowUp', 10)).toEqual({ type: 'focus', index: 1 })
+    expect(moveInTree(flattenTree(makeRoot()), 0, 'ArrowDown', 10)).toBeNull()
+  })
+})
+
+describe('loading', () => {
+  it('reaches the end of a hundred thousand entries, page by page', async () => {
+    const mock = openMockControl('large')
+    const { peers } = await mock.api.snapshot()
+    const source = sourceOf(peers[0]!.peerId, mock.api)
+    const root = makeRoot()
+    await loadPage(source, root, 1)
+    const archive = root.children.find((node) => node.name === 'Archive')!
+    archive.isOpen = true
+    await loadPage(source, archive, 1)
+    const scans = archive.children.find((node) => node.name === 'Scans')!
+    scans.isOpen = true
+    let pages = 0
+    for (;;) {
+      const rows = flattenTree(root)
+      const [wanted] = wantedPages(rows, 0, rows.length, 0)
+      if (wanted === undefined) break
+      await loadPage(source, wanted, 1)
+      pages += 1
+    }
+    expect(scans.children).toHaveLength(LARGE_COUNT)
+    expect(pages).toBe(LARGE_COUNT / 1000)
+    mock.close()
+  })
+
+  it('falls back to what was seen when the peer is away, and says so', async () => {
+    const mock = openMockControl('default')
+    const { peers } = await mock.api.snapshot()
+    let live = true
+    const source = sourceOf(peers[0]!.peerId, mock.api, () => live)
+    await loadPage(source, makeRoot(), 123)
+    live = false
+    const again = makeRoot()
+    await loadPage(source, again, 456)
+    expect(again.children.map((node) => node.name)).toEqual(['Music', 'Films', 'Photos'])
+    expect(again).toMatchObject({ status: 'ready', seenAt: 123 })
+    const unseen = again.children[0]!
+    await loadPage(source, unseen, 456)
+    expect(unseen).toMatchObject({ status: 'failed', children: [] })
+    mock.close()
+  })
+
+  it('shows why a folder could not be read', async () => {
+    const mock = openMockControl('errory')
+    const { peers } = await mock.api.snapshot()
+    const root = makeRoot()
+    await loadPage(sourceOf(peers[0]!.peerId, mock.api), root, 1)
+    expect(root).toMatchObject({ status: 'failed', problem: 'No answer. They may be offline or unreachable from here.' })
+    mock.close()
+  })
+})
