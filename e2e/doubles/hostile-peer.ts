@@ -13,7 +13,8 @@ import type { PeerConnection, PeerStream } from '../../apps/helper/src/adapters/
  *
  * | folder | the lie |
  * |---|---|
- * | `Paths` | entries that point outside, at devices, and at things nobody asked for |
+ * | `Paths` | names that point outside, at devices, or that cannot be shown |
+ * | `Astray` | an entry that nobody asked for |
  * | `Bytes` | more bytes than the header promises, fewer, another size than listed |
  * | `Hash` | the trailer's hash is wrong |
  * | `Endless` | a listing that never ends; `Circle`: one whose pages repeat |
@@ -25,11 +26,10 @@ import type { PeerConnection, PeerStream } from '../../apps/helper/src/adapters/
 const FINE = Buffer.from('an honest file\n')
 const NOW = 1_700_000_000_000
 
-/** Names that must never become a path, and one that is fine but was not asked for. */
+/** Names that must never become a path. */
 const BAD_PATHS = [
   'Paths/../../../../etc/cron.d/evil', '../evil', '/etc/passwd', 'Paths/..', 'Paths/./x', 'Paths//x', 'Paths\\..\\evil', 'C:\\evil', 'Paths/C:evil',
   'Paths/CON', 'Paths/aux.txt', 'Paths/nul\u0000.txt', 'Paths/\u202Egpj.exe', 'Paths/evil.', 'Paths/evil ', `Paths/${'x'.repeat(300)}`, 'Paths/bell\u0007',
-  'Elsewhere/not-asked-for.txt', 'Paths/ads.txt:stream',
 ]
 
 const seed = randomBytes(32)
@@ -82,9 +82,10 @@ async function list(frames: FrameStream, path: string | undefined): Promise<void
   const page = (entries: unknown[][], cursor?: string) => frames.writeFrame(encode({ type: 'page', entries, ...(cursor === undefined ? {} : { cursor }) }))
   const file = (name: string, size: number): unknown[] => [name, size, NOW, false]
   const folder = (name: string): unknown[] => [name, 1000, NOW, true]
-  if (path === undefined) return page(['Bytes', 'Circle', 'Endless', 'Fine', 'Garbage', 'Hash', 'Paths', 'Silent'].map(folder))
+  if (path === undefined) return page(['Astray', 'Bytes', 'Circle', 'Endless', 'Fine', 'Garbage', 'Hash', 'Paths', 'Silent'].map(folder))
   const share = path.split('/')[0]
   if (share === 'Paths') return page([...BAD_PATHS.map((bad) => file(bad, 4)), file('Paths/good.txt', FINE.length)])
+  if (share === 'Astray') return page([file('Astray/asked-for.txt', 4), file('Elsewhere/not-asked-for.txt', 4)])
   if (share === 'Bytes') return page([file('Bytes/fewer.bin', 1000), file('Bytes/listed-smaller.bin', 10), file('Bytes/more.bin', 1000)])
   if (share === 'Hash') return page([file('Hash/wrong.bin', 1000)])
   if (share === 'Fine') return page([file('Fine/honest.txt', FINE.length)])
