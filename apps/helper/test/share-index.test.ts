@@ -256,4 +256,29 @@ describe('the share index', () => {
     scanNames('s1', [...names, 'one more'])
     expect(codeOf(() => reader.list({ ...request, cursor }))).toBe('bad-request')
   })
+
+  it('has what a rescan found wherever in the tree the change was', () => {
+    const directory = join(base, 'tree')
+    const dirs = Object.fromEntries(['a', 'b', 'c'].map((dir) => [dir, { one: 1, two: 2, deep: { three: 3 } }]))
+    grow(directory, dirs)
+    reader.setShares([{ shareId: 's1', name: 'Share', directory }])
+    let last = scan('s1', directory).generation
+    const changes: (() => void)[] = [
+      () => writeFileSync(join(directory, 'a', 'one'), 'longer'),
+      () => writeFileSync(join(directory, 'c', 'deep', 'four'), ''),
+      () => utimesSync(join(directory, 'b', 'two'), 7, 7),
+      () => rmSync(join(directory, 'b'), { recursive: true }),
+      () => rmSync(join(directory, 'c', 'deep'), { recursive: true }),
+      () => grow(directory, { zz: {} }),
+    ]
+    for (const change of changes) {
+      change()
+      const { generation } = scan('s1', directory)
+      expect(generation).toBeGreaterThan(last)
+      last = generation
+      writer.sweep(['s1'])
+      expect(all({ path: path('Share'), recursive: true })).toEqual(naive(directory, 'Share'))
+      expect(scan('s1', directory).generation).toBe(generation)
+    }
+  })
 })

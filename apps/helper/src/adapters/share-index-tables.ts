@@ -20,8 +20,6 @@ export interface Generation extends ScanResult {
   /** Its number, in the keys of its chunks; never used twice. */
   readonly generation: number
   readonly scannedAt: number
-  /** SHA-256 over all chunks, hex: a scan that found nothing new keeps the old generation, and with it everybody's cursors. */
-  readonly digest: string
   readonly version: number
 }
 
@@ -55,7 +53,7 @@ export function encodeGeneration(generation: Generation): Buffer {
 export function decodeGeneration(stored: Buffer | undefined): Generation | undefined {
   if (stored === undefined) return undefined
   const value = decodeCbor(stored) as Partial<Generation>
-  if (value.version !== CHUNK_VERSION || typeof value.digest !== 'string') return undefined
+  if (value.version !== CHUNK_VERSION) return undefined
   const { generation, files, directories, bytes, skipped, mtime, scannedAt } = value
   return [generation, files, directories, bytes, skipped, mtime, scannedAt].every((number) => typeof number === 'number') ? (value as Generation) : undefined
 }

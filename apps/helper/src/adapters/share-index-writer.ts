@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { CodedError } from '@harddrive-party/protocol'
 import { CHUNK_VERSION } from './share-chunk.ts'
 import { type Generation, chunkKey, decodeGeneration, encodeGeneration, openShareIndexTables } from './share-index-tables.ts'
 import type { ScanResult } from './share-scanner.ts'
@@ -6,6 +6,7 @@ import type { ScanResult } from './share-scanner.ts'
 /**
  * The only writer of the share index. Synchronous within a scan; meant for the scan worker.
  * A new generation is written beside the old one and takes its place in one transaction; whatever nothing points to is swept away.
+ * A scan that finds nothing new writes nothing but its time, and keeps the old generation and with it everybody's cursors.
  */
 export interface ShareIndexWriter {
   begin(shareId: string): GenerationWriter
@@ -60,7 +61,9 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
 
   const begin = (shareId: string): GenerationWriter => {
     const generation = nextGeneration()
-    const hash = createHash('sha256')
+    const old = current(shareId)
+    /** While nothing differs from the old generation: what was compared so far, directory ids and chunk numbers by turns. Nothing is written yet. */
+    let same: number[] | undefined = old === undefined ? undefined : []
     let batch: { key: Buffer; chunk: Buffer }[] = []
     let batchBytes = 0
     const flush = (after?: () => void) => {
@@ -72,20 +75,34 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
         after?.()
       })
     }
+    const write = (directoryId: number, index: number, chunk: Buffer) => {
+      batch.push({ key: chunkKey(generation, directoryId, index), chunk })
+      batchBytes += chunk.length
+      if (batchBytes >= BATCH_BYTES) flush()
+    }
+    const oldChunk = (directoryId: number, index: number) => (old === undefined ? undefined : chunks.get(chunkKey(old.generation, directoryId, index)))
     return {
       put: (directoryId, index, chunk) => {
-        const key = chunkKey(generation, directoryId, index)
-        hash.update(key.subarray(4)).update(chunk)
-        batch.push({ key, chunk })
-        batchBytes += chunk.length
-        if (batchBytes >= BATCH_BYTES) flush()
+        if (same !== undefined) {
+          if (oldChunk(directoryId, index)?.equals(chunk) === true) {
+            same.push(directoryId, index)
+            return
+          }
+          const compared = same
+          same = undefined
+          for (let i = 0; i < compared.length; i += 2) {
+            const [id = 0, at = 0] = compared.slice(i, i + 2)
+            const copy = oldChunk(id, at)
+            if (copy === undefined) throw new CodedError('disk-error', 'the index lost a part of itself')
+            write(id, at, copy)
+          }
+        }
+        write(directoryId, index, chunk)
       },
       commit: (result, scannedAt) => {
-        const digest = hash.digest('hex')
-        const old = current(shareId)
-        const unchanged = old !== undefined && old.digest === digest
-        const valid: Generation = { ...result, generation: unchanged ? old.generation : generation, scannedAt, digest, version: CHUNK_VERSION }
-        if (unchanged) batch = []
+        // The root's chunks name everything else by number, so if all chunks are the old ones there are no others.
+        const unchanged = same !== undefined && old !== undefined
+        const valid: Generation = { ...result, generation: unchanged ? old.generation : generation, scannedAt, version: CHUNK_VERSION }
         flush(() => generations.putSync(shareId, encodeGeneration(valid)))
         return valid
       },
