@@ -1,11 +1,14 @@
-// Bundles the helper into apps/helper/dist: the command, the network process, the scan worker. What has native parts stays outside.
+// Bundles the helper into apps/helper/dist (or the directory named): the command, the network process, the scan worker.
+// What has native parts stays outside.
 import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
 const helper = fileURLToPath(new URL('../apps/helper', import.meta.url))
 
-await rm(`${helper}/dist`, { recursive: true, force: true })
+const outdir = process.argv[2] ?? `${helper}/dist`
+
+await rm(outdir, { recursive: true, force: true })
 await build({
   absWorkingDir: helper,
   entryPoints: {
@@ -13,7 +16,7 @@ await build({
     'network-main': 'src/network/network-main.ts',
     'share-scan-worker': 'src/adapters/share-scan-worker.ts',
   },
-  outdir: 'dist',
+  outdir,
   bundle: true,
   // Commands need little of the helper; what the processes have in common is in chunks beside them.
   splitting: true,
