@@ -95,6 +95,15 @@ export function pattern(seed: string, length: number): Uint8Array {
   return bytes
 }
 
+/** Never answers; ends when it is given up. */
+export function hang(signal: AbortSignal): Promise<void> {
+  return new Promise((_, reject) => {
+    const abort = () => reject(new CodedError('aborted', 'stopped'))
+    if (signal.aborted) abort()
+    else signal.addEventListener('abort', abort)
+  })
+}
+
 /** Something to wait for until it is said. */
 export function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
   const found: { open: () => void } = { open: () => undefined }

@@ -8,7 +8,7 @@ import { openStore } from '../src/adapters/store.ts'
 import { openTransfers } from '../src/adapters/transfers.ts'
 import type { Transfers } from '../src/control/services.ts'
 import type { NetworkApi, NetworkEvent } from '../src/network/network-api.ts'
-import { FakePeer, gate, pattern, readTree, temporaryDirectory } from './transfer-fakes.ts'
+import { FakePeer, gate, hang, pattern, readTree, temporaryDirectory } from './transfer-fakes.ts'
 
 const path = (text: string) => text as SharePath
 
@@ -272,7 +272,7 @@ test('cancelling removes what is unfinished and leaves what is done', async () =
   peer.beforeRead = ({ path: wanted, start }, signal) => {
     if (wanted !== 'Music/b' || start === 0) return undefined
     second()
-    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new CodedError('aborted', 'stopped'))))
+    return hang(signal)
   }
   const { transferId } = world.transfers.add({ peerId: peer.peerId, path: path('Music') })
   await reached
@@ -290,7 +290,7 @@ test('after a restart only what is missing is fetched, and nothing is listed aga
   const world = await openWorld(peer)
   let count = 0
   peer.beforeRead = (_, signal) =>
-    ++count > 12 ? new Promise((_, reject) => signal.addEventListener('abort', () => reject(new CodedError('aborted', 'stopped')))) : undefined
+    ++count > 12 ? hang(signal) : undefined
   const { transferId } = world.transfers.add({ peerId: peer.peerId, path: path('Music') })
   await world.until(transferId, ({ files }) => files.done === 12)
   await world.close()
@@ -309,7 +309,7 @@ test('a network process that restarts gets its jobs again', async () => {
   const { opened: reading, open: reached } = gate()
   peer.beforeRead = (_, signal) => {
     reached()
-    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new CodedError('aborted', 'stopped'))))
+    return hang(signal)
   }
   const { transferId } = world.transfers.add({ peerId: peer.peerId, path: path('Music/a') })
   await reading

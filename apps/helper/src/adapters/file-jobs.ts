@@ -95,7 +95,8 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
   }
 
   function start(job: FileJob): void {
-    if (closed || jobs.has(job.jobId)) return
+    // One that is being stopped is as good as gone: the new one waits for its partial file.
+    if (closed || jobs.get(job.jobId)?.abort.signal.aborted === false) return
     const running: RunningJob = {
       job, owner: ownerOf(job), abort: new AbortController(), meter: new RateMeter(), failure: undefined, remaining: job.size, reading: 0,
       heardAt: 0, progressAt: 0, ended: Promise.resolve(),
@@ -116,7 +117,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       if (!stopped) event = await failureEvent(running, error)
     }
     if (event?.type === 'file-failed' && event.code === 'source-changed') await removePartial(running.owner, jobId)
-    jobs.delete(jobId)
+    if (jobs.get(jobId) === running) jobs.delete(jobId)
     if (jobs.size === 0) {
       clearInterval(stallTimer)
       stallTimer = undefined
@@ -144,6 +145,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     const partial = await open(owner, { size: job.size, mtime: job.mtime })
     try {
       running.remaining = job.size - partial.fetch.bytes
+      if (partial.fetch.bytes > 0) reportProgress(running)
       let promised = 0
       for (const other of jobs.values()) promised += other.remaining
       if (running.remaining > 0) await checkDiskSpace(owner.downloadDirectory, promised, space)
@@ -203,7 +205,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
             partial.fetch.written(range.index)
             running.remaining = job.size - partial.fetch.bytes
             record.wrote(buffer.length)
-            reportProgress(running, partial)
+            reportProgress(running)
           } catch (error) {
             partial.fetch.release(range.index)
             fail(running, error)
@@ -237,6 +239,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       const onBytes = (count: number) => {
         running.heardAt = performance.now()
         running.meter.add(running.heardAt, count)
+        reportProgress(running)
       }
       const got = await read(connection, { path: job.path, start, end, expect }, into, { signal: abort.signal, onBytes })
       if (got.size !== job.size || got.mtime !== job.mtime) throw new SourceChanged({ size: got.size, mtime: got.mtime })
@@ -246,11 +249,11 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     }
   }
 
-  function reportProgress(running: RunningJob, partial: PartialFile): void {
+  function reportProgress(running: RunningJob): void {
     const now = performance.now()
     if (closed || running.abort.signal.aborted || now - running.progressAt < PROGRESS_MS) return
     running.progressAt = now
-    options.onEvent({ type: 'file-progress', jobId: running.job.jobId, bytes: partial.fetch.bytes, bytesPerSecond: running.meter.rate(now) })
+    options.onEvent({ type: 'file-progress', jobId: running.job.jobId, bytes: running.job.size - running.remaining, bytesPerSecond: running.meter.rate(now) })
   }
 
   function abortStalled(): void {

@@ -55,6 +55,8 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   let changeTimer: ReturnType<typeof setTimeout> | undefined
   const changed = new Set<string>()
   const listings = new Map<string, AbortController>()
+  /** Removals of unfinished data under way: a wish tried again waits for its own. */
+  const discards = new Map<string, Promise<void>>()
   const dirtyRecords = new Map<string, WishRecord>()
   const dirtyPages = new Map<string, { readonly id: string; readonly number: number; readonly page: WishPage; rows: boolean }>()
   /** On their way into the store, where they cannot be read yet. */
@@ -76,7 +78,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     }
     arm()
     const wasIdle = idle
-    idle = queue.records().every(({ phase }) => hasEnded(phase))
+    idle = queue.active === 0
     if (idle && !wasIdle) options.onIdle?.()
   }
 
@@ -101,17 +103,20 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
         return startFile(effect)
       case 'stop':
         return inBackground(network.stopFile({ jobId: effect.jobId, discard: effect.discard }))
-      case 'discard':
-        return inBackground(discard(effect.id))
+      case 'discard': {
+        const record = queue.record(effect.id)
+        if (record !== undefined) inBackground(discard(record))
+        return
+      }
       case 'save':
         return save(effect)
       case 'changed':
         return show(effect)
       case 'removed':
-        changed.delete(effect.id)
-        dirtyRecords.delete(effect.id)
-        inBackground(remove(effect.id))
-        options.onRemoved(effect.id)
+        changed.delete(effect.record.id)
+        dirtyRecords.delete(effect.record.id)
+        inBackground(remove(effect.record))
+        options.onRemoved(effect.record.id)
     }
   }
 
@@ -123,10 +128,11 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   }
 
   async function list(id: string): Promise<void> {
-    const record = queue.record(id)
-    if (record === undefined) return
     const abort = new AbortController()
     listings.set(id, abort)
+    await discards.get(id)
+    const record = queue.record(id)
+    if (record === undefined || abort.signal.aborted) return
     let outcome: QueueInput
     try {
       outcome = { type: 'listed', id, ...(await listWish(record, { network, wishes, claimed: () => claimedBesides(id) }, abort)) }
@@ -146,9 +152,9 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
 
   /** Directories are made as their page comes up, so that empty ones are there too. */
   async function load(id: string, number: number): Promise<void> {
-    const page = storedPage(id, number) ?? { rows: [], states: new Uint8Array(), reasons: new Map(), names: new Map() }
+    const page = storedPage(id, number)
     const record = queue.record(id)
-    for (const { isDirectory, local } of page.rows) {
+    for (const { isDirectory, local } of page?.rows ?? []) {
       if (!isDirectory || record?.target === null || record === undefined || hasEnded(record.phase)) continue
       try {
         await makeDirectories(record.downloadDirectory, partsBelow(record.downloadDirectory, join(record.target, local)))
@@ -165,6 +171,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   }
 
   async function rearm(id: string): Promise<void> {
+    await discards.get(id)
     const pages = queue.record(id)?.pages ?? 0
     let doneFiles = 0
     let doneBytes = 0
@@ -198,10 +205,18 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   }
 
   /** Unfinished data is where files were begun; those that failed may have some too. */
-  async function discard(id: string): Promise<void> {
-    const record = queue.record(id)
-    if (record === undefined) return
-    for (let number = record.firstPage; number < record.pages && !closing.signal.aborted; number++) {
+  function discard(record: WishRecord): Promise<void> {
+    const { id } = record
+    const work: Promise<void> = discardAll(record).finally(() => {
+      if (discards.get(id) === work) discards.delete(id)
+    })
+    discards.set(id, work)
+    return work
+  }
+
+  async function discardAll(record: WishRecord): Promise<void> {
+    const { id } = record
+    for (let number = 0; number < record.pages && !closing.signal.aborted; number++) {
       const page = storedPage(id, number)
       for (const [index, row] of page?.rows.entries() ?? []) {
         const state = page?.states[index]
@@ -213,7 +228,9 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     }
   }
 
-  async function remove(id: string): Promise<void> {
+  async function remove(record: WishRecord): Promise<void> {
+    const { id } = record
+    if (record.phase !== 'done') await discard(record)
     await wishes.removeRecord(id)
     await wishes.removePages(id)
   }

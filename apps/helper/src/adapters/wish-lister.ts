@@ -18,6 +18,7 @@ export interface ListedWish {
   readonly files: number
   readonly bytes: number
   readonly renamed: number
+  readonly rejected: number
 }
 
 interface Surroundings {
@@ -49,10 +50,10 @@ export async function listWish(record: WishRecord, { network, wishes, claimed }:
     cursor = page.cursor
   } while (cursor !== undefined)
   if (rows.length > 0) await wishes.putRows(id, pages++, rows)
-  const { isDirectory, files, bytes, renamed } = listing
+  const { isDirectory, files, bytes, renamed, rejected } = listing
   const target = await chooseTarget(record, isDirectory, { wishes, claimed })
   if (signal.aborted) throw new CodedError('aborted', 'stopped')
-  return { isDirectory, target, pages, files, bytes, renamed }
+  return { isDirectory, target, pages, files, bytes, renamed, rejected }
 }
 
 async function chooseTarget(record: WishRecord, isDirectory: boolean, { wishes, claimed }: Pick<Surroundings, 'wishes' | 'claimed'>): Promise<string> {

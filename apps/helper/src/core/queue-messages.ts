@@ -7,10 +7,10 @@ export type QueueInput =
   /** A new wish, or one from the store: `hasEnded` ones are only remembered. */
   | { readonly type: 'add'; readonly wish: WishRecord }
   | { readonly type: 'peer'; readonly peerId: PeerId; readonly connected: boolean }
-  | { readonly type: 'listed'; readonly id: string; readonly isDirectory: boolean; readonly target: string; readonly pages: number; readonly files: number; readonly bytes: number; readonly renamed: number }
+  | { readonly type: 'listed'; readonly id: string; readonly isDirectory: boolean; readonly target: string; readonly pages: number; readonly files: number; readonly bytes: number; readonly renamed: number; readonly rejected: number }
   | { readonly type: 'list-failed'; readonly id: string; readonly code: ErrorCode; readonly message: string }
-  /** A page that was asked for with `load`. The queue changes its states, reasons and names from then on. */
-  | { readonly type: 'page'; readonly id: string; readonly number: number; readonly page: WishPage }
+  /** A page that was asked for with `load`, undefined if it is gone. The queue changes its states, reasons and names from then on. */
+  | { readonly type: 'page'; readonly id: string; readonly number: number; readonly page: WishPage | undefined }
   /** The answer to `rearm`: nothing is FAILED any more, and this is DONE. */
   | { readonly type: 'rearmed'; readonly id: string; readonly doneFiles: number; readonly doneBytes: number }
   | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
@@ -36,7 +36,7 @@ export type QueueEffect =
   | { readonly type: 'save'; readonly id: string; readonly number?: number; readonly page?: WishPage; readonly rows?: true; readonly soon: boolean }
   /** What is shown of the wish changed; `state`: not only numbers. */
   | { readonly type: 'changed'; readonly id: string; readonly state: boolean }
-  | { readonly type: 'removed'; readonly id: string }
+  | { readonly type: 'removed'; readonly record: WishRecord }
 
 export interface JobRow {
   readonly remote: string

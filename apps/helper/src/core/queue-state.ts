@@ -1,4 +1,4 @@
-import type { ErrorCode } from '@harddrive-party/protocol'
+import type { ErrorCode, PeerId } from '@harddrive-party/protocol'
 import type { JobRow, QueueEffect, QueueState } from './queue-messages.ts'
 import { RateMeter } from './rate-meter.ts'
 import { BEGUN, QUEUED, type Reason, type WishPage, type WishRecord } from './wish.ts'
@@ -117,13 +117,21 @@ export function wakeDelayed(wish: Wish, now: number): void {
   if (wish.notBefore <= now) wish.notBefore = 0
 }
 
-/** When something of a wish that sleeps may be tried; undefined = not before something else happens. */
-export function wakesAt(wish: Wish, peer: Peer): number | undefined {
-  if (!peer.connected) return undefined
-  // Nothing of it can begin before the later of the two.
-  const floor = Math.max(peer.notBefore, wish.notBefore)
-  const at = wish.delayed.length === 0 || wish.ready.length > 0 ? floor : Math.max(floor, Math.min(...wish.delayed.map((place) => place.at)))
-  return at > 0 ? at : undefined
+/** When something that sleeps may be tried; undefined = not before something else happens. */
+export function nextWake(sleepers: Iterable<Wish>, peers: ReadonlyMap<PeerId, Peer>): number | undefined {
+  let earliest = Infinity
+  for (const wish of sleepers) {
+    const peer = peers.get(wish.record.peerId)
+    if (peer?.connected !== true) continue
+    // Nothing of it can begin before the later of the two.
+    const floor = Math.max(peer.notBefore, wish.notBefore)
+    if (wish.delayed.length === 0 || wish.ready.length > 0) earliest = Math.min(earliest, floor)
+    else for (const { at } of wish.delayed) earliest = Math.min(earliest, Math.max(floor, at))
+  }
+  for (const { connected, notBefore, wishes } of peers.values()) {
+    if (connected && notBefore > 0 && wishes.length > 0) earliest = Math.min(earliest, notBefore)
+  }
+  return earliest === Infinity ? undefined : earliest
 }
 
 /** The same for the same file over restarts. */

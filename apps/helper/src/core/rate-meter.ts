@@ -25,7 +25,8 @@ export class RateMeter {
     if (this.#newest === undefined) return 0
     this.#advance(now)
     if (this.#sum <= 0) return 0
-    const spanMs = Math.min(WINDOW_MS, Math.max(SLOT_MS, now - this.#startedAt))
+    // The newest slot is only as old as it is.
+    const spanMs = Math.max(SLOT_MS, Math.min(WINDOW_MS - SLOT_MS + (now % SLOT_MS), now - this.#startedAt))
     return (this.#sum * 1000) / spanMs
   }
 

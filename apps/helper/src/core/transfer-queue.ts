@@ -3,7 +3,7 @@ import type { Machine } from './machine.ts'
 import type { QueueEffect, QueueInput } from './queue-messages.ts'
 import {
   DISK_FULL_MS, FILE_TROUBLE, JOBS_IN_ALL, JOBS_PER_PEER, LISTINGS_IN_ALL, MAX_TRIES, OPEN_PAGES, PEER_TROUBLE, backoff, changeRow,
-  countDone, failureOf, forget, jobIdOf, newPeer, openWish, recovered, stateOf, statusOf, unfinishedOf, wake, wakeDelayed, wakesAt,
+  countDone, failureOf, forget, jobIdOf, newPeer, nextWake, openWish, recovered, stateOf, statusOf, unfinishedOf, wake, wakeDelayed,
 } from './queue-state.ts'
 import type { Job, Peer, Place, Wish, WishStatus } from './queue-state.ts'
 import { BEGUN, DONE, FAILED, type Reason, type WishPage, type WishRecord, hasEnded } from './wish.ts'
@@ -30,16 +30,18 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
   }
 
   get deadline(): number | undefined {
-    let earliest: number | undefined
-    for (const wish of this.#sleepers) {
-      const at = wakesAt(wish, this.#peer(wish.record.peerId))
-      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
-    }
-    return earliest
+    return nextWake(this.#sleepers, this.#peers)
   }
 
   record(id: string): WishRecord | undefined {
     return this.#wishes.get(id)?.record
+  }
+
+  /** Wishes that have not ended. */
+  get active(): number {
+    let active = 0
+    for (const { wishes } of this.#peers.values()) active += wishes.length
+    return active
   }
 
   records(): WishRecord[] {
@@ -139,8 +141,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     peer.connected = connected
     for (const wish of peer.wishes) {
       this.#touched.add(wish)
-      if (!connected) continue
-      wake(wish)
+      if (connected) wake(wish)
     }
     if (!connected) return
     peer.notBefore = 0
@@ -148,11 +149,11 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     peer.trouble = null
   }
 
-  #listed({ id, isDirectory, target, pages, files, bytes, renamed }: Extract<QueueInput, { type: 'listed' }>): void {
+  #listed({ id, isDirectory, target, pages, files, bytes, renamed, rejected }: Extract<QueueInput, { type: 'listed' }>): void {
     const wish = this.#listingEnded(id)
     if (wish === undefined) return
     Object.assign(wish.record, {
-      isDirectory, target, pages, renamed, total: bytes, totalFiles: files, doneFiles: 0, failedFiles: 0, doneBytes: 0, firstPage: 0, phase: 'fetch',
+      isDirectory, target, pages, renamed, rejected, total: bytes, totalFiles: files, doneFiles: 0, failedFiles: 0, doneBytes: 0, firstPage: 0, phase: 'fetch',
     } satisfies Partial<WishRecord>)
     wish.nextPage = 0
     wish.attempts = 0
@@ -186,7 +187,9 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     const wish = this.#wishes.get(id)
     if (wish === undefined || !wish.loading || wish.nextPage !== number) return
     wish.loading = false
+    this.#touched.add(wish)
     this.#peer(wish.record.peerId).busy--
+    if (page === undefined) return this.#end(wish, 'failed', { code: 'disk-error', message: 'the list of its files cannot be read any more' })
     wish.nextPage++
     const places = unfinishedOf(page, number)
     wish.ready.push(...places)
@@ -281,8 +284,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     opened.left--
     wish.tries.delete(jobIdOf(wish.record.id, { number, index }))
     if (opened.left === 0) wish.open.delete(number)
-    const one = row.local === '' || wish.record.totalFiles === 1
-    this.#effects.push({ type: 'save', id: wish.record.id, number, page: opened.page, soon: !one })
+    this.#effects.push({ type: 'save', id: wish.record.id, number, page: opened.page, soon: row.local !== '' })
     if (opened.left === 0) this.#pageEnded(wish)
   }
 
@@ -345,7 +347,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
       return
     }
     // A single file is looked up again: it may be another one now. A folder goes on with what failed.
-    const again = record.pages === 0 || record.isDirectory === false
+    const again = record.pages === 0 || record.isDirectory === false || record.reason?.code === 'disk-error'
     Object.assign(record, { phase: again ? 'list' : 'rearm', reason: null, endedAt: null } satisfies Partial<WishRecord>)
     peer.wishes.push(wish)
     if (!again) this.#effects.push({ type: 'rearm', id })
@@ -357,7 +359,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
       if (!hasEnded(wish.record.phase)) continue
       this.#wishes.delete(id)
       this.#touched.delete(wish)
-      this.#effects.push({ type: 'removed', id })
+      this.#effects.push({ type: 'removed', record: wish.record })
     }
   }
 
@@ -368,10 +370,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     if (now < peer.notBefore) return
     peer.attempts++
     peer.notBefore = now + backoff(peer.attempts, this.#random())
-    for (const other of peer.wishes) {
-      this.#sleepers.add(other)
-      this.#touched.add(other)
-    }
+    for (const other of peer.wishes) this.#touched.add(other)
   }
 
   #delayWish(wish: Wish, until: number, reason: Reason): void {
@@ -382,6 +381,11 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
   }
 
   #schedule(now: number): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.notBefore === 0 || peer.notBefore > now) continue
+      peer.notBefore = 0
+      for (const wish of peer.wishes) this.#touched.add(wish)
+    }
     for (const wish of this.#sleepers) this.#wakeDue(now, wish)
     this.#scheduleListings(now)
     for (let idle = 0; idle < this.#peerTurn.length && this.#jobs.size < JOBS_IN_ALL; ) {
@@ -393,12 +397,9 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
 
   #wakeDue(now: number, wish: Wish): void {
     wakeDelayed(wish, now)
-    const peer = this.#peer(wish.record.peerId)
-    if (peer.notBefore <= now) peer.notBefore = 0
-    if (wish.delayed.length === 0 && wish.notBefore === 0 && peer.notBefore === 0) {
-      this.#sleepers.delete(wish)
-      this.#touched.add(wish)
-    }
+    if (wish.delayed.length > 0 || wish.notBefore > 0) return
+    this.#sleepers.delete(wish)
+    this.#touched.add(wish)
   }
 
   #scheduleListings(now: number): void {

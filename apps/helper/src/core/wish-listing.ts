@@ -42,6 +42,7 @@ export class WishListing {
   #files = 0
   #bytes = 0
   #renamed = 0
+  #rejected = 0
 
   constructor(path: SharePath) {
     this.#path = path
@@ -65,14 +66,20 @@ export class WishListing {
     return this.#renamed
   }
 
+  /** Entries that were left out before they came here, since their paths break the rules. */
+  get rejected(): number {
+    return this.#rejected
+  }
+
   /** @returns the rows of one page, in order */
-  add({ entries, cursor }: ListPage): Result<WishRow[]> {
+  add({ entries, cursor, rejected = 0 }: ListPage & { readonly rejected?: number }): Result<WishRow[]> {
+    this.#rejected += rejected
     this.#emptyPages = entries.length === 0 ? this.#emptyPages + 1 : 0
     if (cursor !== undefined && (cursor === this.#cursor || this.#emptyPages > MAX_EMPTY_PAGES)) {
       return refuse('bad-answer', 'the peer lists the same folder for ever')
     }
     this.#cursor = cursor
-    this.#entries += entries.length
+    this.#entries += entries.length + rejected
     if (this.#entries > MAX_WISH_ENTRIES) return refuse('bad-answer', `the folder has more than ${MAX_WISH_ENTRIES} entries`)
     const rows: WishRow[] = []
     for (const entry of entries) {

@@ -45,6 +45,8 @@ export interface WishRecord {
   changed: number
   restarted: number
   renamed: number
+  /** Entries of the listing with names that break the rules. */
+  rejected: number
 }
 
 /** States of a row. */
@@ -70,16 +72,17 @@ export function hasEnded(phase: WishPhase): boolean {
 export function newWish(fields: Pick<WishRecord, 'id' | 'peerId' | 'path' | 'addedAt' | 'since' | 'downloadDirectory' | 'target'>): WishRecord {
   return {
     ...fields, endedAt: null, phase: 'list', reason: null, isDirectory: null, total: null, totalFiles: null, doneFiles: 0, failedFiles: 0,
-    doneBytes: 0, pages: 0, firstPage: 0, changed: 0, restarted: 0, renamed: 0,
+    doneBytes: 0, pages: 0, firstPage: 0, changed: 0, restarted: 0, renamed: 0, rejected: 0,
   }
 }
 
 /** Things the person should know. */
-export function noticesOf({ changed, restarted, renamed }: WishRecord): string[] {
+export function noticesOf({ changed, restarted, renamed, rejected }: WishRecord): string[] {
   const notices: string[] = []
   if (changed > 0) notices.push(`${count(changed, 'file')} changed at the source and ${changed === 1 ? 'was' : 'were'} fetched anew`)
   if (restarted > 0) notices.push(`unfinished data of ${count(restarted, 'file')} was from another version and was fetched anew`)
   if (renamed > 0) notices.push(`${count(renamed, 'entry', 'entries')} got another name, since a similar or equal one was there`)
+  if (rejected > 0) notices.push(`${count(rejected, 'entry', 'entries')} with a name that is not allowed ${rejected === 1 ? 'was' : 'were'} left out`)
   return notices
 }
 

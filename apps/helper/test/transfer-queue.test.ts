@@ -1,0 +1,312 @@
+import type { ErrorCode, PeerId, SharePath } from '@harddrive-party/protocol'
+import { peerIdFromKey } from '@harddrive-party/protocol'
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { QueueEffect, QueueInput } from '../src/core/queue-messages.ts'
+import { TransferQueue } from '../src/core/transfer-queue.ts'
+import { DONE, QUEUED, type WishPage, type WishRecord, hasEnded, newWish } from '../src/core/wish.ts'
+
+const PEERS = [1, 2, 3].map((byte) => peerIdFromKey(new Uint8Array(32).fill(byte)))
+
+function wish(id: string, peerId: PeerId = PEERS[0]!): WishRecord {
+  return newWish({ id, peerId, path: `Music/${id}` as SharePath, addedAt: 0, since: 0, downloadDirectory: '/d', target: null })
+}
+
+function pageOf(count: number, from = 0): WishPage {
+  const rows = Array.from({ length: count }, (_, index) =>
+    ({ remote: `f${from + index}`, local: `f${from + index}`, size: 100, mtime: 1, isDirectory: false }))
+  return { rows, states: new Uint8Array(count), reasons: new Map(), names: new Map() }
+}
+
+const listed = (id: string, files: number, pages = 1) =>
+  ({ type: 'listed', id, isDirectory: true, target: `/d/${id}`, pages, files, bytes: files * 100, renamed: 0, rejected: 0 }) as const
+const peer = (peerId: PeerId, connected: boolean) => ({ type: 'peer', peerId, connected }) as const
+const starts = (effects: QueueEffect[]) => effects.flatMap((effect) => (effect.type === 'start' ? [effect.jobId] : []))
+
+/** Feeds inputs one after the other and answers `load` with pages of ten files. */
+function drive(queue: TransferQueue, now: number, ...inputs: QueueInput[]): QueueEffect[] {
+  const all: QueueEffect[] = []
+  for (let input = inputs.shift(); input !== undefined; input = inputs.shift()) {
+    const effects = queue.step(now, input)
+    all.push(...effects)
+    for (const effect of effects) {
+      if (effect.type === 'load') inputs.unshift({ type: 'page', id: effect.id, number: effect.number, page: pageOf(10, effect.number * 10) })
+    }
+  }
+  return all
+}
+
+/** A wish of ten files of which eight are being fetched. */
+function running(): { queue: TransferQueue; jobs: string[] } {
+  const queue = new TransferQueue(() => 0.5)
+  drive(queue, 0, { type: 'add', wish: wish('a') }, peer(PEERS[0]!, true))
+  const jobs = starts(drive(queue, 0, listed('a', 10)))
+  return { queue, jobs }
+}
+
+describe('turns', () => {
+  test('a peer gets eight jobs at most, all peers together twenty-four, and each its share', () => {
+    const queue = new TransferQueue(() => 0.5)
+    const inputs: QueueInput[] = PEERS.flatMap((peerId, index) => [peer(peerId, true), { type: 'add', wish: wish(`w${index}`, peerId) } as const])
+    expect(drive(queue, 0, ...inputs, listed('w0', 10)).filter(({ type }) => type === 'list')).toHaveLength(3)
+    const first = starts(drive(queue, 0, listed('w1', 10), listed('w2', 10)))
+    for (const id of ['w1', 'w2']) expect(first.filter((jobId) => jobId.startsWith(`${id}.`))).toHaveLength(8)
+    expect(starts(drive(queue, 0, { type: 'file-done', jobId: first[0]!, name: 'f0', restarted: false }))).toEqual(['w1.0.8'])
+  })
+
+  test('two wishes of one peer take turns', () => {
+    const queue = new TransferQueue(() => 0.5)
+    drive(queue, 0, { type: 'add', wish: wish('a') }, { type: 'add', wish: wish('b') })
+    drive(queue, 0, peer(PEERS[0]!, true))
+    const begun = starts(drive(queue, 0, listed('a', 10), listed('b', 10)))
+    let running = begun
+    const later: string[] = []
+    for (let i = 0; i < 8; i++) {
+      const next = starts(drive(queue, 0, { type: 'file-done', jobId: running[0]!, name: 'x', restarted: false }))
+      later.push(...next)
+      running = [...running.slice(1), ...next]
+    }
+    expect(later.filter((jobId) => jobId.startsWith('b.')).length).toBeGreaterThanOrEqual(4)
+  })
+})
+
+describe('waiting', () => {
+  test('a full disk is looked at again after five seconds, by one file', () => {
+    const { queue, jobs } = running()
+    for (const jobId of jobs) expect(starts(drive(queue, 0, { type: 'file-failed', jobId, code: 'disk-full', message: 'full' }))).toEqual([])
+    expect(queue.status(0, 'a')).toMatchObject({ state: 'waiting', reason: { code: 'disk-full' } })
+    expect(queue.deadline).toBe(5000)
+    const probe = starts(drive(queue, 5000, { type: 'tick' }))
+    expect(probe).toHaveLength(1)
+    expect(starts(drive(queue, 5001, { type: 'file-done', jobId: probe[0]!, name: 'x', restarted: false }))).toHaveLength(8)
+  })
+
+  test('a file that times out waits longer each time and then fails alone', () => {
+    const { queue, jobs } = running()
+    const bad = jobs[0]!
+    for (const jobId of [...jobs.slice(1), 'a.0.8', 'a.0.9']) drive(queue, 0, { type: 'file-done', jobId, name: 'x', restarted: false })
+    const delays: number[] = []
+    let now = 0
+    for (;;) {
+      drive(queue, now, { type: 'file-failed', jobId: bad, code: 'timed-out', message: 'nothing came' })
+      if (queue.deadline === undefined) break
+      expect(queue.status(now, 'a')).toMatchObject({ state: 'waiting', reason: { code: 'timed-out' } })
+      delays.push(queue.deadline - now)
+      now = queue.deadline
+      expect(starts(drive(queue, now, { type: 'tick' }))).toEqual([bad])
+    }
+    expect(delays).toEqual([1000, 2000, 4000, 8000])
+    expect(queue.record('a')).toMatchObject({ phase: 'failed', doneFiles: 9, failedFiles: 1, reason: { code: 'timed-out' } })
+  })
+
+  test('a wish added while its peer is left alone is not forgotten', () => {
+    const { queue, jobs } = running()
+    drive(queue, 0, { type: 'file-failed', jobId: jobs[0]!, code: 'busy', message: 'busy' })
+    drive(queue, 0, { type: 'add', wish: wish('b') }, { type: 'cancel', id: 'a' })
+    expect(queue.status(0, 'b')).toMatchObject({ state: 'waiting', reason: { code: 'busy' } })
+    expect(drive(queue, queue.deadline!, { type: 'tick' })).toContainEqual({ type: 'list', id: 'b' })
+  })
+
+  test('what is coming back from a cancelled wish means nothing', () => {
+    const { queue, jobs } = running()
+    const effects = drive(queue, 0, { type: 'cancel', id: 'a' })
+    expect(effects.filter(({ type }) => type === 'stop')).toHaveLength(8)
+    expect(effects.at(-2)).toEqual({ type: 'discard', id: 'a' })
+    expect(drive(queue, 0, { type: 'file-done', jobId: jobs[0]!, name: 'x', restarted: false })).toEqual([])
+    expect(queue.record('a')).toMatchObject({ phase: 'cancelled', doneFiles: 0 })
+    expect(queue.deadline).toBeUndefined()
+  })
+})
+
+/** A model of everything around the queue: store, peers, network process, with virtual time. */
+class Model {
+  readonly sizes: readonly number[]
+  queue: TransferQueue
+  now = 0
+  readonly records = new Map<string, WishRecord>()
+  readonly pages = new Map<string, WishPage>()
+  readonly running = new Map<string, { readonly size: number; readonly peerId: PeerId }>()
+  readonly listing = new Set<string>()
+  readonly connected = new Set<PeerId>()
+  /** How often each file came into place. */
+  readonly placed = new Map<string, number>()
+  readonly failedForGood = new Set<string>()
+
+  constructor(sizes: readonly number[]) {
+    this.sizes = sizes
+    this.queue = new TransferQueue(() => 0.5)
+  }
+
+  feed(input: QueueInput): void {
+    const inputs = [input]
+    for (let next = inputs.shift(); next !== undefined; next = inputs.shift()) {
+      for (const effect of this.queue.step(this.now, next)) {
+        if (effect.type === 'list') this.listing.add(effect.id)
+        else if (effect.type === 'load') inputs.push({ type: 'page', id: effect.id, number: effect.number, page: this.storedPage(effect.id, effect.number) })
+        else if (effect.type === 'save') this.save(effect)
+        else if (effect.type === 'start') {
+          expect(this.running.has(effect.jobId)).toBe(false)
+          const { peerId } = this.records.get(effect.id)!
+          expect(this.connected.has(peerId)).toBe(true)
+          this.running.set(effect.jobId, { size: effect.row.size, peerId })
+          expect([...this.running.values()].filter((job) => job.peerId === peerId).length).toBeLessThanOrEqual(8)
+          expect(this.running.size).toBeLessThanOrEqual(24)
+        }
+      }
+    }
+  }
+
+  save({ id, number, page }: Extract<QueueEffect, { type: 'save' }>): void {
+    this.records.set(id, structuredClone(this.queue.record(id)!))
+    if (number !== undefined && page !== undefined) this.pages.set(`${id}.${number}`, structuredClone(page))
+  }
+
+  storedPage(id: string, number: number): WishPage {
+    return structuredClone(this.pages.get(`${id}.${number}`)!)
+  }
+
+  list(id: string): void {
+    this.listing.delete(id)
+    const files = this.sizes[Number(id)]!
+    const pages = Math.ceil(files / 10)
+    for (let number = 0; number < pages; number++) this.pages.set(`${id}.${number}`, pageOf(Math.min(10, files - number * 10), number * 10))
+    this.feed(listed(id, files, pages))
+  }
+
+  end(jobId: string, code?: ErrorCode, found?: { size: number; mtime: number }): void {
+    this.running.delete(jobId)
+    if (code !== undefined) {
+      if (code === 'hash-mismatch') this.failedForGood.add(jobId)
+      this.feed({ type: 'file-failed', jobId, code, message: code, ...(found === undefined ? {} : { now: found }) })
+      return
+    }
+    this.placed.set(jobId, (this.placed.get(jobId) ?? 0) + 1)
+    this.feed({ type: 'file-done', jobId, name: 'any', restarted: false })
+  }
+
+  connect(peerId: PeerId, connected: boolean): void {
+    if (connected) this.connected.add(peerId)
+    else this.connected.delete(peerId)
+    this.feed(peer(peerId, connected))
+    if (connected) return
+    for (const [jobId, job] of this.running) if (job.peerId === peerId) this.end(jobId, 'connection-lost')
+    for (const id of this.listing) {
+      if (this.records.get(id)!.peerId !== peerId) continue
+      this.listing.delete(id)
+      this.feed({ type: 'list-failed', id, code: 'connection-lost', message: 'lost' })
+    }
+  }
+
+  /** The control process dies and comes back; the network process with it. */
+  restart(): void {
+    this.running.clear()
+    this.listing.clear()
+    this.queue = new TransferQueue(() => 0.5)
+    for (const record of structuredClone([...this.records.values()])) this.feed({ type: 'add', wish: record })
+    for (const peerId of this.connected) this.feed(peer(peerId, true))
+  }
+
+  tick(): void {
+    const { deadline } = this.queue
+    if (deadline === undefined) return
+    this.now = Math.max(this.now, deadline)
+    this.feed({ type: 'tick' })
+  }
+}
+
+type Move = { readonly kind: string; readonly pick: number }
+const KINDS = [
+  'done', 'done', 'done', 'done', 'connection-lost', 'timed-out', 'busy', 'disk-full', 'hash-mismatch', 'source-changed', 'offline', 'online', 'restart',
+  'network-restart', 'tick', 'list', 'list', 'list-fails',
+]
+
+function play(model: Model, { kind, pick }: Move): void {
+  const jobId = [...model.running.keys()][pick % Math.max(1, model.running.size)]
+  const listing = [...model.listing][pick % Math.max(1, model.listing.size)]
+  const peerId = PEERS[pick % PEERS.length]!
+  model.now += pick % 700
+  switch (kind) {
+    case 'offline':
+      return model.connect(peerId, false)
+    case 'online':
+      return model.connect(peerId, true)
+    case 'restart':
+      return model.restart()
+    case 'network-restart':
+      model.running.clear()
+      model.listing.clear()
+      model.connected.clear()
+      for (const [id, record] of model.records) if (record.phase === 'list') model.feed({ type: 'list-failed', id, code: 'closed', message: 'gone' })
+      return model.feed({ type: 'network-restart' })
+    case 'tick':
+      return model.tick()
+    case 'list':
+      return listing === undefined ? undefined : model.list(listing)
+    case 'list-fails':
+      if (listing === undefined) return undefined
+      model.listing.delete(listing)
+      return model.feed({ type: 'list-failed', id: listing, code: 'timed-out', message: 'slow' })
+    case 'done':
+      return jobId === undefined ? undefined : model.end(jobId)
+    case 'source-changed':
+      return jobId === undefined ? undefined : model.end(jobId, 'source-changed', { size: pick % 1000, mtime: pick })
+    default:
+      return jobId === undefined ? undefined : model.end(jobId, kind as ErrorCode)
+  }
+}
+
+test('whatever happens, every file comes into place once or fails with a reason, and the counts are right', () => {
+  const move = fc.record({ kind: fc.constantFrom(...KINDS), pick: fc.nat(5000) })
+  const sizes = fc.array(fc.integer({ min: 0, max: 35 }), { minLength: 1, maxLength: 5 })
+  fc.assert(
+    fc.property(sizes, fc.array(move, { maxLength: 150 }), (counts, moves) => {
+      const model = new Model(counts)
+      for (const index of counts.keys()) {
+        const record = wish(String(index), PEERS[index % PEERS.length])
+        model.records.set(record.id, structuredClone(record))
+        model.feed({ type: 'add', wish: record })
+      }
+      for (const one of moves) play(model, one)
+      // From here on all is well, and it must come to an end without any help but time.
+      for (const peerId of PEERS) model.connect(peerId, true)
+      for (let round = 0; model.queue.active > 0; round++) {
+        expect(round).toBeLessThan(2000)
+        const [listing] = model.listing
+        const [jobId] = model.running.keys()
+        if (listing !== undefined) model.list(listing)
+        else if (jobId !== undefined) model.end(jobId)
+        else {
+          expect(model.queue.deadline).toBeDefined()
+          model.tick()
+        }
+      }
+      for (const [id, record] of model.records) {
+        const files = counts[Number(id)]!
+        expect(hasEnded(record.phase)).toBe(true)
+        expect(record.doneFiles + record.failedFiles).toBe(files)
+        let bytes = 0
+        let done = 0
+        for (let number = 0; number < record.pages; number++) {
+          const { rows, states, reasons } = model.pages.get(`${id}.${number}`)!
+          for (const [index, row] of rows.entries()) {
+            const jobId = `${id}.${number}.${index}`
+            if (states[index] === DONE) {
+              bytes += row.size
+              done++
+              expect(model.placed.get(jobId)).toBe(1)
+            } else {
+              expect(states[index]).not.toBe(QUEUED)
+              expect(reasons.get(index)?.message).toBeTruthy()
+              expect(model.placed.has(jobId)).toBe(false)
+            }
+          }
+        }
+        expect(record.doneFiles).toBe(done)
+        expect(record.doneBytes).toBe(bytes)
+        expect(record.phase).toBe(done === files ? 'done' : 'failed')
+        if (done === files) expect(record.total).toBe(bytes)
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
