@@ -16,18 +16,39 @@ export interface MemoryHost {
 }
 
 export interface MemoryNetworkOptions {
-  /** Carries one thing to the other side; whatever is given for one connection must be delivered in order. */
-  readonly deliver?: (what: () => void) => void
+  /** How many turns of the event loop one thing takes to the other side, by default one. Order is kept within a connection, not between them. */
+  readonly turns?: () => number
+}
+
+/** Carries things to the other side, in order. */
+type Deliver = (what: () => void) => void
+
+function openLane(turns: () => number): Deliver {
+  const waiting: (() => void)[] = []
+  let left = 0
+  const turn = (): void => {
+    if (--left > 0) return void setImmediate(turn)
+    waiting.shift()?.()
+    if (waiting.length > 0) start()
+  }
+  const start = (): void => {
+    left = Math.max(1, turns())
+    setImmediate(turn)
+  }
+  return (what) => {
+    waiting.push(what)
+    if (waiting.length === 1) start()
+  }
 }
 
 /** The wire between hosts. */
 export class MemoryNetwork {
   readonly #hosts = new Map<string, MemoryHost>()
   readonly #pairs = new Set<Pair>()
-  readonly #deliver: (what: () => void) => void
+  readonly #turns: () => number
 
-  constructor({ deliver = setImmediate }: MemoryNetworkOptions = {}) {
-    this.#deliver = deliver
+  constructor({ turns = () => 1 }: MemoryNetworkOptions = {}) {
+    this.#turns = turns
   }
 
   open(host: MemoryHost): Transport {
@@ -70,7 +91,7 @@ export class MemoryNetwork {
     if (knock === null) throw new CodedError('timed-out', 'no answer')
     const right = 'peerId' in target.expect ? host.peerId === target.expect.peerId : Buffer.from(keyHashOf(host.peerId)).equals(target.expect.keyHash)
     if (!right) throw new CodedError('wrong-identity', 'somebody else answers there')
-    const pair = new Pair(from, host, this.#deliver, () => this.#pairs.delete(pair))
+    const pair = new Pair(from, host, openLane(this.#turns), () => this.#pairs.delete(pair))
     this.#pairs.add(pair)
     const [ours, theirs] = pair.ends
     host.events.onConnection(theirs, knock)
@@ -89,7 +110,7 @@ export class MemoryNetwork {
       const abort = (): void => reject(new CodedError('aborted', 'the dial was given up'))
       if (signal.aborted) return abort()
       signal.addEventListener('abort', abort, { once: true })
-      this.#deliver(() => {
+      openLane(this.#turns)(() => {
         signal.removeEventListener('abort', abort)
         resolve()
       })
@@ -105,10 +126,10 @@ function knockKind(host: MemoryHost, secret: Uint8Array): KnockKind | null {
 
 class Pair {
   readonly ends: readonly [MemoryConnection, MemoryConnection]
-  readonly deliver: (what: () => void) => void
+  readonly deliver: Deliver
   readonly #onEnd: () => void
 
-  constructor(dialler: MemoryHost, listener: MemoryHost, deliver: (what: () => void) => void, onEnd: () => void) {
+  constructor(dialler: MemoryHost, listener: MemoryHost, deliver: Deliver, onEnd: () => void) {
     this.deliver = deliver
     this.#onEnd = onEnd
     this.ends = [new MemoryConnection(this, dialler, listener, 'dialler'), new MemoryConnection(this, listener, dialler, 'listener')]
@@ -188,7 +209,7 @@ class MemoryConnection implements PeerConnection {
     const other = this.#pair.otherEnd(this)
     const id = this.#nextId
     this.#nextId += 4
-    const deliver = (what: () => void): void => this.#pair.deliver(what)
+    const { deliver } = this.#pair
     const stream = new MemoryStream(id, this, deliver)
     const far = new MemoryStream(id, other, deliver)
     stream.far = far
@@ -232,7 +253,7 @@ class MemoryStream implements PeerStream {
   /** Makes the other side see the stream: with its first bytes, as in QUIC. */
   announce: (() => void) | null = null
   readonly #connection: MemoryConnection
-  readonly #deliver: (what: () => void) => void
+  readonly #deliver: Deliver
   readonly #received: Uint8Array[] = []
   #unread = 0
   /** Bytes of ours that the other side has not read. */
@@ -243,7 +264,7 @@ class MemoryStream implements PeerStream {
   #wakeReader: (() => void) | null = null
   #wakeWriter: (() => void) | null = null
 
-  constructor(id: number, connection: MemoryConnection, deliver: (what: () => void) => void) {
+  constructor(id: number, connection: MemoryConnection, deliver: Deliver) {
     this.id = id
     this.#connection = connection
     this.#deliver = deliver
