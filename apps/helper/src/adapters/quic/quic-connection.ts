@@ -1,14 +1,11 @@
 /** One QUIC connection: packets in, packets out, its clocks, and its end. Who may connect and which socket is used is decided elsewhere. */
-import { createHmac, randomBytes } from 'node:crypto'
 import type { RemoteInfo } from 'node:dgram'
-import {
-  CodedError, decodeEcho, decodeProbe, encodeEcho, encodeProbe, type Endpoint, type Hmac, type PeerId, peerIdFromKey, PROBE_NONCE_BYTES,
-} from '@harddrive-party/protocol'
+import { CodedError, type Endpoint, type PeerId, peerIdFromKey } from '@harddrive-party/protocol'
 import { Liveness, type LivenessInput } from '../../core/liveness.ts'
-import { type PathEffect, PathFollower, type PathInput } from '../../core/path-follower.ts'
 import { ed25519KeyFromCertificate } from '../certificate.ts'
 import { CLOSE_CODES, type CloseCode, type CloseReason, type PeerConnection, type PeerStream } from '../transport.ts'
 import { RECV_INFO } from './config.ts'
+import { ConnectionPath, type PathKeys } from './connection-path.ts'
 import { type NativeConnection, type NativeQuic, nativeErrorName } from './native.ts'
 import { Pacer } from './pacer.ts'
 import { isLoopback } from './packet-header.ts'
@@ -65,8 +62,6 @@ const MAX_GOODBYES = 4
 
 const CLOSE_NAMES = new Map<number, CloseCode>(Object.entries(CLOSE_CODES).map(([name, code]) => [code, name as CloseCode]))
 
-const hmac: Hmac = (key, data) => createHmac('sha256', key).update(data).digest()
-
 export class QuicConnection implements PeerConnection, StreamOwner {
   readonly transport = 'quic'
   readonly role: 'dialler' | 'listener'
@@ -87,8 +82,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   readonly #streams: StreamTable
   readonly #pacer: Pacer
   readonly #liveness: Liveness
-  readonly #path: PathFollower
-  #pathKeys: { readonly ours: Uint8Array; readonly theirs: Uint8Array } | null = null
+  readonly #path: ConnectionPath
   #peerId: PeerId | null = null
   #established = false
   #drained = false
@@ -123,7 +117,11 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     this.native = setup.native
     this.cidKeys = setup.cidKeys
     this.#handshakeBy = host.now() + setup.handshakeMs
-    this.#path = new PathFollower(setup.remote)
+    this.#path = new ConnectionPath(
+      setup.remote,
+      (datagram, to) => host.transmit(datagram, to),
+      () => host.wake(this),
+    )
     this.#pacer = new Pacer(isLoopback(setup.remote.host))
     this.#liveness = new Liveness(host.now())
     this.#streams = new StreamTable(this, setup.role === 'dialler')
@@ -171,8 +169,8 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     return this.#streams.open()
   }
 
-  setPathKeys(keys: { readonly ours: Uint8Array; readonly theirs: Uint8Array }): void {
-    this.#pathKeys = keys
+  setPathKeys(keys: PathKeys): void {
+    this.#path.keys = keys
   }
 
   setBusy(busy: boolean): void {
@@ -195,8 +193,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
       this.#repeatGoodbye()
       return
     }
-    const { current } = this.#path
-    const elsewhere = this.#pathKeys !== null && (from.port !== current.port || from.address !== current.host)
+    const elsewhere = this.#path.isNews(from.address, from.port)
     const before = elsewhere ? this.native.stats().recv : 0
     try {
       this.native.recv(bytes, RECV_INFO)
@@ -206,7 +203,8 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     this.heard = true
     if (!this.#established && this.native.isEstablished() && !this.#establish()) return
     if (elsewhere && this.native.stats().recv > before) {
-      this.#followPath({ type: 'heard', from: { host: from.address, port: from.port }, nonce: randomBytes(PROBE_NONCE_BYTES) })
+      this.#path.heard(this.#host.now(), { host: from.address, port: from.port })
+      this.#arm()
     }
     this.#unread = true
     this.#packets++
@@ -215,11 +213,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
 
   /** A probe or echo that came to our port. @returns whether it was meant for this connection */
   receiveProbe(type: 'probe' | 'echo', bytes: Uint8Array, from: Endpoint): boolean {
-    if (this.ended || this.#pathKeys === null) return false
-    const decoded = type === 'probe' ? decodeProbe(bytes, this.#pathKeys.ours, hmac) : decodeEcho(bytes, this.#pathKeys.ours, hmac)
-    if (!decoded.ok) return false
-    this.#followPath({ type, from, nonce: decoded.value })
-    return true
+    return !this.ended && this.#path.receive(this.#host.now(), type, bytes, from)
   }
 
   /** Reads, writes and sends whatever there is, within one turn's limits. */
@@ -267,7 +261,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
         this.#live({ type: 'tick', received: this.native.stats().recv })
         if (this.ended) return
       }
-      if (this.#path.deadline !== undefined && now >= this.#path.deadline) this.#followPath({ type: 'tick' })
+      this.#path.tick(now)
     }
     if (this.#engineDue !== null && now >= this.#engineDue) this.native.onTimeout()
     this.flush()
@@ -418,19 +412,6 @@ export class QuicConnection implements PeerConnection, StreamOwner {
       this.#host.wake(this)
     }
     this.#arm()
-  }
-
-  #followPath(input: PathInput): void {
-    for (const effect of this.#path.step(this.#host.now(), input)) this.#onPath(effect)
-    this.#arm()
-  }
-
-  #onPath(effect: PathEffect): void {
-    const keys = this.#pathKeys
-    if (keys === null) return
-    if (effect.type === 'send-probe') this.#host.transmit(encodeProbe(effect.nonce, keys.theirs, hmac), effect.to)
-    else if (effect.type === 'send-echo') this.#host.transmit(encodeEcho(effect.nonce, keys.theirs, hmac), effect.to)
-    else this.#host.wake(this)
   }
 
   #findEnd(): void {
