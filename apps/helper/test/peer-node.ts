@@ -39,7 +39,10 @@ export class PeerNode {
       addresses: options.addresses ?? (() => [formatEndpoint(this.host.endpoint)]),
       random: () => 0,
       emit: (event) => this.#heard(event),
-      serve: (_, stream) => void this.#serve(stream),
+      serve: (_, stream) => {
+        this.served.push(stream)
+        void answerPings(stream)
+      },
       log: () => {},
       ...(options.clock ? { clock: options.clock } : {}),
     })
@@ -92,20 +95,20 @@ export class PeerNode {
       this.#waiting.clear()
     })
   }
+}
 
-  async #serve(stream: PeerStream): Promise<void> {
-    this.served.push(stream)
-    try {
-      const frames = new FrameStream(stream)
-      const body = await frames.readFrame(16 * 1024)
-      const request = body && decodeRequest(body)
-      await frames.writeFrame(encodeAnswer(
-        request?.ok && request.value.type === 'ping' ? { type: 'pong' } : { type: 'error', code: 'unsupported', message: 'only pings here' },
-      ))
-      stream.finish()
-    } catch {
-      stream.abort()
-    }
+/** A whole service for streams of peers, as far as these tests need one. */
+export async function answerPings(stream: PeerStream): Promise<void> {
+  try {
+    const frames = new FrameStream(stream)
+    const body = await frames.readFrame(16 * 1024)
+    const request = body && decodeRequest(body)
+    await frames.writeFrame(encodeAnswer(
+      request?.ok && request.value.type === 'ping' ? { type: 'pong' } : { type: 'error', code: 'unsupported', message: 'only pings here' },
+    ))
+    stream.finish()
+  } catch {
+    stream.abort()
   }
 }
 

@@ -209,6 +209,7 @@ class OpenPeerLinks implements PeerLinks {
       connection = await this.#options.transport.dial(target, { signal: controller.signal })
     } catch (error) {
       this.#dials.delete(dial)
+      if (controller.signal.aborted) return
       this.#options.log('dialling failed', { endpoint: formatEndpoint(endpoint), error: String(error) })
       this.#driven.input({ type: 'dial-failed', dial, fault: faultOf(error) })
       return
