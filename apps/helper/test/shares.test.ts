@@ -2,11 +2,14 @@ import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type ShareChange, openShares } from '../src/adapters/shares.ts'
 import { openStore } from '../src/adapters/store.ts'
 
 const workerUrl = new URL('./share-scan-worker.mjs', import.meta.url)
+
+// Each scan starts a thread that compiles its own source.
+vi.setConfig({ testTimeout: 30_000 })
 
 let base: string
 let changes: ShareChange[]

@@ -48,9 +48,9 @@ export function openShareReader(options: { readonly index: ShareIndexReader }): 
     list: (request) => index.list(request),
     readRange: async (request, { signal }) => {
       const { file, directory } = findFile(index, request.path)
-      const handle = await openWithin(file, directory)
+      const { handle, stats } = await openWithin(file, directory)
       try {
-        return await readFrom(handle, request, pool, signal)
+        return await readFrom(handle, stats, request, pool, signal)
       } catch (error) {
         throw toReadError(error)
       } finally {
@@ -73,7 +73,7 @@ function findFile(index: ShareIndexReader, path: SharePath): { file: string; dir
  * Node cannot open relative to a directory handle, so somebody who may rename directories on this machine can win a race between the checks; they
  * run before and after opening, and compare the file itself, so winning takes two swaps at the right moments.
  */
-async function openWithin(file: string, directory: string): Promise<FileHandle> {
+async function openWithin(file: string, directory: string): Promise<{ handle: FileHandle; stats: Stats }> {
   let handle: FileHandle | undefined
   try {
     const before = await realParent(file, directory)
@@ -84,7 +84,7 @@ async function openWithin(file: string, directory: string): Promise<FileHandle> 
     const named = await lstat(file)
     const same = named.dev === opened.dev && named.ino === opened.ino && !named.isSymbolicLink()
     if (!same || (await realParent(file, directory)) !== before) throw new CodedError('source-changed', 'the file was replaced while it was opened')
-    return handle
+    return { handle, stats: opened }
   } catch (error) {
     await handle?.close()
     throw toReadError(error)
@@ -100,10 +100,10 @@ async function realParent(file: string, directory: string): Promise<string> {
   return real
 }
 
+/** @param before the file when it was opened */
 async function readFrom(
-  handle: FileHandle, { start = 0, end, expect }: Omit<ReadRequest, 'type'>, pool: BufferPool, signal: AbortSignal,
+  handle: FileHandle, before: Stats, { start = 0, end, expect }: Omit<ReadRequest, 'type'>, pool: BufferPool, signal: AbortSignal,
 ): Promise<RangeLease> {
-  const before = await handle.stat()
   const { size, mtimeMs: mtime } = before
   if (expect !== undefined && (expect.size !== size || expect.mtime !== mtime)) throw new CodedError('source-changed', 'the file has changed at its source')
   if (start > size) throw new CodedError('bad-request', `the file has only ${size} bytes`)

@@ -34,6 +34,7 @@ interface Job {
   /** Built when its turn comes. */
   readonly message: () => ToScanWorker
   readonly onProgress: (counts: ScanCounts) => void
+  readonly outcome: Promise<Generation | undefined>
   readonly resolve: (generation: Generation | undefined) => void
   readonly reject: (error: CodedError) => void
 }
@@ -107,15 +108,18 @@ export function openShareScanQueue(options: { readonly indexDirectory: string; r
     send(worker, job.message())
   }
 
-  const enqueue = (job: Omit<Job, 'resolve' | 'reject'>) =>
-    new Promise<Generation | undefined>((resolve, reject) => {
-      if (closed) {
-        reject(new CodedError('closed', 'the shares are closed'))
-        return
-      }
-      waiting.push({ ...job, resolve, reject })
-      void next()
-    })
+  const enqueue = async (job: Pick<Job, 'shareId' | 'message' | 'onProgress'>) => {
+    if (closed) throw new CodedError('closed', 'the shares are closed')
+    // One that has yet to begin will see all that this one could see.
+    const same = waiting.find(({ shareId }) => shareId === job.shareId)
+    if (same !== undefined) return same.outcome
+    let settleWith: Pick<Job, 'resolve' | 'reject'> | undefined
+    const outcome = new Promise<Generation | undefined>((resolve, reject) => (settleWith = { resolve, reject }))
+    if (settleWith === undefined) throw new TypeError('a promise runs its executor at once')
+    waiting.push({ ...job, ...settleWith, outcome })
+    void next()
+    return outcome
+  }
 
   const drop = (which: (job: Job) => boolean) => {
     for (const job of waiting.filter(which)) {
