@@ -1,0 +1,109 @@
+import { createSocket } from 'node:dgram'
+import type { RemoteInfo } from 'node:dgram'
+import { afterEach, describe, expect, it } from 'vitest'
+import { familyOf, MAX_QUEUED_SENDS, openUdpSockets, type UdpOptions, type UdpSockets } from '../src/adapters/udp-socket.ts'
+
+describe('UDP sockets', () => {
+  const opened: UdpSockets[] = []
+
+  async function open(options: Partial<UdpOptions> = {}): Promise<UdpSockets> {
+    const sockets = await openUdpSockets({ port: 0, loopbackOnly: true, onDatagram: () => {}, ...options })
+    opened.push(sockets)
+    return sockets
+  }
+
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((sockets) => sockets.close()))
+  })
+
+  it('carry datagrams in both families, from the port that they are bound to', async () => {
+    const arrivals: { bytes: Buffer; from: RemoteInfo }[] = []
+    let notify: (() => void) | null = null
+    const to = await open({
+      onDatagram: (bytes, from) => {
+        arrivals.push({ bytes, from })
+        notify?.()
+      },
+    })
+    const from = await open()
+    for (const [family, host] of [['v4', '127.0.0.1'], ['v6', '::1']] as const) {
+      const port = to.ports[family]
+      if (port === null) continue
+      const arrived = new Promise<void>((resolve) => {
+        notify = resolve
+      })
+      expect(from.send(Buffer.from(family), { host, port })).toBe(true)
+      await arrived
+      const { bytes, from: sender } = arrivals.pop()!
+      expect(String(bytes)).toBe(family)
+      expect(sender).toMatchObject({ address: host, port: from.ports[family] })
+    }
+    expect(to.ports.v4).not.toBeNull()
+  })
+
+  it('use one port for both families, the wanted one if it is free', async () => {
+    const first = await open()
+    if (first.ports.v6 !== null) expect(first.ports.v6).toBe(first.ports.v4)
+    const wanted = first.ports.v4!
+    const second = await open({ port: wanted })
+    expect(second.ports.v4).not.toBe(wanted)
+    await first.close()
+    const third = await open({ port: wanted })
+    expect(third.ports.v4).toBe(wanted)
+  })
+
+  it('are opened even if the wanted port is free in one family only', async () => {
+    const taken = createSocket({ type: 'udp6', ipv6Only: true })
+    const port = await new Promise<number | null>((resolve) => {
+      taken.once('error', () => resolve(null))
+      taken.bind({ address: '::1', port: 0 }, () => resolve(taken.address().port))
+    })
+    const sockets = await open({ port: port ?? 0 })
+    if (port !== null) {
+      expect(sockets.ports.v4).toBe(port)
+      expect(sockets.ports.v6).not.toBe(port)
+      expect(sockets.ports.v6).not.toBeNull()
+      await new Promise<void>((resolve) => taken.close(resolve))
+    }
+    expect(sockets.ports.v4).not.toBeNull()
+  })
+
+  it('report what the system refuses, and go on', async () => {
+    let refused: ((code: string) => void) | null = null
+    const sockets = await open({ onSendError: (_to, code) => refused?.(code) })
+    for (const [bytes, to] of [
+      [new Uint8Array(70_000), { host: '127.0.0.1', port: 9 }],
+      [new Uint8Array(1), { host: '127.0.0.1', port: 70_000 }],
+    ] as const) {
+      const code = new Promise<string>((resolve) => {
+        refused = resolve
+      })
+      expect(sockets.send(bytes, to)).toBe(true)
+      expect(await code).toMatch(/^E/)
+    }
+    expect(sockets.queued).toBe(0)
+  })
+
+  it('take no more than they can queue, and say when there is room again', async () => {
+    const sockets = await open()
+    const drained = new Promise<void>((resolve) => {
+      sockets.onDrain = resolve
+    })
+    const to = { host: '127.0.0.1', port: sockets.ports.v4! }
+    let sent = 0
+    while (sockets.send(new Uint8Array(1), to)) sent++
+    expect(sent).toBe(MAX_QUEUED_SENDS)
+    await drained
+    expect(sockets.send(new Uint8Array(1), to)).toBe(true)
+  })
+
+  it('are closed once, and then send nothing', async () => {
+    const sockets = await open()
+    await Promise.all([sockets.close(), sockets.close()])
+    expect(sockets.send(new Uint8Array(1), { host: '127.0.0.1', port: 9 })).toBe(false)
+  })
+
+  it('know a family by its address', () => {
+    expect([familyOf('192.0.2.1'), familyOf('2001:db8::1'), familyOf('fe80::1%eth0')]).toEqual(['v4', 'v6', 'v6'])
+  })
+})
