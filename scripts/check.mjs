@@ -7,6 +7,6 @@ await ensurePackages()
 const [lint, types, unit] = await Promise.all([
   run('npx', ['--no-install', 'oxlint', '--quiet']),
   run('node', ['scripts/types.mjs']),
-  run('npx', ['--no-install', 'vitest', 'run', '--reporter=dot', '--exclude', '**/*.slow.test.ts']),
+  run('npx', ['--no-install', 'vitest', 'run', '--reporter=default', '--silent=passed-only', '--exclude', '**/*.slow.test.ts']),
 ])
 process.exitCode = lint === 0 && types === 0 && unit === 0 ? 0 : 1

@@ -50,7 +50,7 @@ await step('build', async () => {
 
 await step('unit', async () => {
   const file = join(reports, 'unit.json')
-  const code = await run('npx', ['--no-install', 'vitest', 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${file}`])
+  const code = await run('npx', ['--no-install', 'vitest', 'run', '--reporter=default', '--silent=passed-only', '--reporter=json', `--outputFile.json=${file}`])
   const report = await readReport(file)
   if (report === undefined) return count('unit tests ran', false)
   passed += report.numPassedTests
