@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeStunAnswer, encodeBindingRequest, isStun } from '../src/core/stun-message.ts'
 
@@ -10,6 +10,13 @@ const IPV4_ANSWER = `0101003c2112a442${TRANSACTION}8022000b7465737420766563746f7
 const IPV6_ANSWER = `010100482112a442${TRANSACTION}8022000b7465737420766563746f722000200014 0002a147 0113a9faa5d3f179bc25f4b5bed2b9d900080014 a382954e4be67bf11784c97c8292c275bfe3ed4180280004c8fb0b4c`.replaceAll(' ', '')
 
 const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'))
+/** An answer with an IPv6 MAPPED-ADDRESS. */
+const plain = (host: string) => bytes(`010100182112a442${TRANSACTION}000100140002 0bb8 ${host}`.replaceAll(' ', ''))
+
+const hostOf = (hex: string) => {
+  const answer = decodeStunAnswer(plain(hex))
+  return answer.ok && answer.value.outcome.type === 'mapped' ? answer.value.outcome.endpoint.host : undefined
+}
 
 describe('STUN messages', () => {
   it('encodes a binding request', () => {
@@ -34,11 +41,6 @@ describe('STUN messages', () => {
   })
 
   it('shortens IPv6 addresses as RFC 5952 wants', () => {
-    const plain = (host: string) => bytes(`010100182112a442${TRANSACTION}000100140002 0bb8 ${host}`.replaceAll(' ', ''))
-    const hostOf = (hex: string) => {
-      const answer = decodeStunAnswer(plain(hex))
-      return answer.ok && answer.value.outcome.type === 'mapped' ? answer.value.outcome.endpoint.host : undefined
-    }
     expect(hostOf('20010db8000000000000000000000001')).toBe('2001:db8::1')
     expect(hostOf('20010db8000000010000000000000001')).toBe('2001:db8:0:1::1')
     expect(hostOf('20010db8000000010001000100010001')).toBe('2001:db8:0:1:1:1:1:1')

@@ -13,6 +13,7 @@ function answer(server: number, port: number): Uint8Array {
   return Uint8Array.from([1, 1, 0, 12, 0x21, 0x12, 0xa4, 0x42, ...new Uint8Array(12).fill(server + 1), 0, 1, 0, 8, 0, 1, port >> 8, port & 255, 198, 51, 100, 7])
 }
 
+const seenAt = (server: number, port: number) => ({ server: SERVERS[server] ?? SERVERS[0], mapped: { host: '198.51.100.7', port } })
 const sends = (effects: readonly StunEffect[]) => effects.filter((effect) => effect.type === 'send').map((effect) => effect.to)
 
 describe('STUN probe', () => {
@@ -60,8 +61,6 @@ describe('STUN probe', () => {
 })
 
 describe('NAT kind', () => {
-  const seenAt = (server: number, port: number) => ({ server: SERVERS[server] ?? SERVERS[0], mapped: { host: '198.51.100.7', port } })
-
   it.each([
     ['unknown without answers', [], [], 'unknown'],
     ['unknown from a single server', [seenAt(0, 1)], [], 'unknown'],
