@@ -65,8 +65,10 @@ describe('the control client', () => {
 
   it('tells nothing to a helper with another key than the pinned one, or than the link names', async () => {
     const other = 'aa'.repeat(32) as PeerId
-    for (const options of [{}, { pairing: { code: CODE, fingerprint: pairingFingerprint(HELPER) } }]) {
-      const { near, far, opening } = begin(options)
+    const pairing = { code: CODE, fingerprint: pairingFingerprint(HELPER) }
+    for (const known of [{ helperKey: HELPER }, { pairing }, { helperKey: HELPER, pairing }]) {
+      const { near, far } = createSocketPair()
+      const opening = openControlClient({ socket: near, device: DEVICE, deviceName: 'Firefox', origin: ORIGIN, ...known })
       far.send(hello(other))
       await expect(opening).rejects.toMatchObject({ code: 'wrong-identity' })
       expect(near.sent).toEqual([])
