@@ -53,7 +53,7 @@ export interface Column {
   readonly align?: 'left' | 'right'
 }
 
-/** Aligned columns under their titles, two spaces apart. Widths count code points; the last column is never padded. */
+/** Aligned columns under their titles, two spaces apart; the last one is never padded. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
   const lines = [columns.map((column) => column.title), ...rows]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => textWidth(line[i] ?? ''))))
@@ -70,6 +70,12 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   )
 }
 
+/** Ideographs, syllables and pictures that terminals show two cells wide (Unicode's East Asian Width, in blocks). */
+const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u
+const NO_WIDTH = /[\p{Mn}\p{Me}\u200b-\u200d]/u
+
 function textWidth(text: string): number {
-  return [...text].length
+  let width = 0
+  for (const character of text) width += NO_WIDTH.test(character) ? 0 : WIDE.test(character) ? 2 : 1
+  return width
 }

@@ -2,6 +2,7 @@
 import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { CodedError } from '@harddrive-party/protocol'
 import type { ShareInfo } from '@harddrive-party/protocol/control'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import type { HelperSession } from '../helper-session.ts'
@@ -17,7 +18,8 @@ export async function showCode({ api, output }: HelperSession, { renew }: { read
 
 /** With --json what `start --json` prints, without the one-time `pairUrl` (see `pair`), plus NAT kind, counts and more. */
 export async function showStatus({ api, output, ui, pid }: HelperSession): Promise<void> {
-  const [{ status, peers, shares, transfers, uploads }, { code }] = await Promise.all([api.snapshot(), api.announceCode()])
+  const { status, peers, shares, transfers, uploads } = await api.snapshot()
+  const code = await currentCode(api)
   const counts = {
     peers: peers.length,
     connected: peers.filter((peer) => peer.state === 'connected').length,
@@ -41,9 +43,19 @@ export async function showStatus({ api, output, ui, pid }: HelperSession): Promi
     ['Transfers', `${counts.transfers} down, ${counts.uploads} up`],
     ['Downloads', `${escapeName(status.downloadDirectory)}${status.freeBytes === null ? '' : ` (${formatBytes(status.freeBytes)} free)`}`],
     ['Since', formatTime(status.startedAt)],
-    ['Code', code],
+    ['Code', code ?? 'none: nobody can connect to this helper now'],
   ]
   for (const [label = '', value = ''] of rows) await output.line(`${`${label}:`.padEnd(11)} ${value}`)
+}
+
+/** Null while nobody could connect with one: no QUIC on this platform, or the network is just starting. */
+async function currentCode(api: HelperSession['api']): Promise<string | null> {
+  try {
+    return (await api.announceCode()).code
+  } catch (error) {
+    if (error instanceof CodedError && (error.code === 'no-transport' || error.code === 'busy')) return null
+    throw error
+  }
 }
 
 export async function addShare({ api, output }: HelperSession, directory: string, name: string | undefined): Promise<void> {
