@@ -25,9 +25,9 @@ afterEach(async () => {
   await rm(base, { recursive: true, force: true })
 })
 
-async function open() {
+async function open(worker = workerUrl) {
   const store = openStore(join(base, 'storage', 'db'))
-  const shares = await openShares({ indexDirectory: join(base, 'storage', 'index'), store, workerUrl, onChange: (change) => changes.push(change) })
+  const shares = await openShares({ indexDirectory: join(base, 'storage', 'index'), store, workerUrl: worker, onChange: (change) => changes.push(change) })
   closers.push(store.close, shares.close)
   return { store, shares }
 }
@@ -127,6 +127,23 @@ describe('shares', () => {
     expect(shares.infos()).toEqual([])
     expect(shares.list({ recursive: true, limit: 10 })).toEqual({ entries: [] })
     expect(changes.at(-1)).toEqual({ type: 'share-removed', shareId })
+  })
+
+  it('says so when a scan cannot run, and goes on', async () => {
+    const { shares } = await open(new URL('./no-such-worker.mjs', import.meta.url))
+    const { shareId } = await shares.add(await tree('Music', { 'a.txt': 'a' }))
+    await expect(shares.rescan(shareId)).rejects.toMatchObject({ code: 'disk-error' })
+    await expect(shares.rescan(shareId)).rejects.toMatchObject({ code: 'disk-error' })
+    expect(shares.infos()).toMatchObject([{ shareId, files: 0, scannedAt: null }])
+    await shares.remove(shareId)
+    expect(shares.infos()).toEqual([])
+  })
+
+  it('makes one scan of many wishes that wait', async () => {
+    const { shares } = await open()
+    const { shareId } = await shares.add(await tree('Music', { 'a.txt': 'a' }))
+    const rescans = await Promise.all(Array.from({ length: 20 }, () => shares.rescan(shareId)))
+    expect(new Set(rescans.map(({ scannedAt }) => scannedAt)).size).toBe(1)
   })
 
   it('closes in the middle of a scan', async () => {

@@ -137,7 +137,10 @@ class Registry {
   }
 
   scanInBackground(share: Share): void {
-    this.#scan(share).catch((error: unknown) => this.#log(`${share.root.name}: ${String(error)}`))
+    this.#scan(share).catch((error: unknown) => {
+      const stopped = error instanceof CodedError && (error.code === 'aborted' || error.code === 'closed')
+      if (!stopped) this.#log(`${share.root.name}: ${String(error)}`)
+    })
   }
 
   /** Resolves when the scan has ended, also when the directory turned out to be missing. */
