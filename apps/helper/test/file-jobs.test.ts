@@ -1,4 +1,5 @@
 import { CodedError, MAX_READ_BYTES, READS_IN_FLIGHT, type SharePath } from '@harddrive-party/protocol'
+import { spawnSync } from 'node:child_process'
 import { cp, mkdir, readFile, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -303,6 +304,23 @@ test('a full disk is said as such, before anything is asked for and in the middl
   expect(await bench.run()).toMatchObject({ type: 'file-done' })
   expect(bench.peer.reads).toHaveLength(3)
   expect(await whole(join(bench.directory, 'song.flac'))).toBe(true)
+})
+
+test('a disk that really is full is told from one that is broken, and a download goes on when there is room', async (context) => {
+  const small = join(await temporaryDirectory(), 'small')
+  await mkdir(small)
+  const mount = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${SIZE + MAX_READ_BYTES}`, 'tmpfs', small])
+  context.skip(mount.status !== 0, 'a small file system can only be mounted by root on Linux')
+  onTestFinished(() => void spawnSync('umount', [small]))
+  await writeFile(join(small, 'in the way'), new Uint8Array(2 * MAX_READ_BYTES))
+  const peer = new FakePeer()
+  peer.put(PATH, SIZE)
+  // The look before the start is left out: the disk fills up in the middle.
+  const bench = new Bench(small, peer, { space: async () => null })
+  expect(await bench.run()).toMatchObject({ type: 'file-failed', code: 'disk-full' })
+  await rm(join(small, 'in the way'))
+  expect(await bench.run()).toMatchObject({ type: 'file-done' })
+  expect(await whole(join(small, 'song.flac'))).toBe(true)
 })
 
 test('stopping is silent; unfinished data stays or goes as wished, also of a job that does not run', async () => {

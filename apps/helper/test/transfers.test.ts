@@ -1,120 +1,11 @@
 import { CodedError, type SharePath } from '@harddrive-party/protocol'
-import type { TransferInfo } from '@harddrive-party/protocol/control'
 import { appendFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
-import { type FileJobs, openFileJobs } from '../src/adapters/file-jobs.ts'
-import { openStore } from '../src/adapters/store.ts'
-import { openTransfers } from '../src/adapters/transfers.ts'
-import type { Transfers } from '../src/control/services.ts'
-import type { NetworkApi, NetworkEvent } from '../src/network/network-api.ts'
-import { FakePeer, gate, hang, pattern, readTree, temporaryDirectory } from './transfer-fakes.ts'
+import { expect, test } from 'vitest'
+import { FakePeer, gate, hang, pattern, readTree } from './transfer-fakes.ts'
+import { openWorld } from './transfer-world.ts'
 
 const path = (text: string) => text as SharePath
-
-/** Both halves, joined as the two processes join them, with peers in memory. */
-class World {
-  readonly directory: string
-  readonly peers: FakePeer[]
-  transfers!: Transfers
-  readonly started: string[] = []
-  infos = new Map<string, TransferInfo>()
-  removed: string[] = []
-  #jobs!: FileJobs
-  #store!: ReturnType<typeof openStore>
-  #watchers = new Set<() => void>()
-
-  constructor(directory: string, peers: FakePeer[]) {
-    this.directory = directory
-    this.peers = peers
-  }
-
-  get downloads(): string {
-    return join(this.directory, 'downloads')
-  }
-
-  #peer(peerId: string): FakePeer | undefined {
-    return this.peers.find((peer) => peer.peerId === peerId)
-  }
-
-  openNetwork(): void {
-    let transfers: Transfers | undefined
-    const onEvent = (event: NetworkEvent) => (transfers ?? this.transfers).onNetworkEvent(event)
-    this.#jobs = openFileJobs({
-      connection: (peerId) => (this.#peer(peerId)?.connected === true ? this.#peer(peerId)?.connection : undefined),
-      onEvent, downloadDirectory: this.downloads,
-      read: (connection, ...rest) => this.#peer(connection.peerId)!.read(connection, ...rest),
-    })
-    transfers = this.transfers
-  }
-
-  async open(): Promise<this> {
-    this.#store = openStore(join(this.directory, 'store'))
-    const network: Pick<NetworkApi, 'list' | 'startFile' | 'stopFile'> = {
-      list: async ({ peerId, request }) => this.#peer(peerId)!.list(request),
-      startFile: async (job) => {
-        this.started.push(job.path)
-        this.#jobs.start(job)
-      },
-      stopFile: async ({ jobId, discard, partial }) => this.#jobs.stop(jobId, discard, partial),
-    }
-    this.transfers = await openTransfers({
-      store: this.#store, network, downloadDirectory: this.downloads, peerName: () => 'peer',
-      onChange: (info) => {
-        this.infos.set(info.transferId, info)
-        for (const watcher of this.#watchers) watcher()
-      },
-      onRemoved: (id) => this.removed.push(id),
-    })
-    this.openNetwork()
-    for (const peer of this.peers) this.tellPeer(peer)
-    return this
-  }
-
-  tellPeer(peer: FakePeer): void {
-    const state = peer.connected ? 'connected' : 'offline'
-    this.transfers.onNetworkEvent({ type: 'peer', peer: { peerId: peer.peerId, state, path: null, lastError: null } })
-  }
-
-  async closeNetwork(): Promise<void> {
-    await this.#jobs.close()
-  }
-
-  async close(): Promise<void> {
-    await this.transfers.close()
-    await this.#jobs.close()
-    await this.#store.close()
-  }
-
-  info(id: string): TransferInfo {
-    const info = this.transfers.infos().find(({ transferId }) => transferId === id)
-    if (info === undefined) throw new Error('no such transfer')
-    return info
-  }
-
-  async until(id: string, holds: (info: TransferInfo) => boolean): Promise<TransferInfo> {
-    await new Promise<void>((resolve) => {
-      const look = () => {
-        if (!holds(this.info(id))) return
-        this.#watchers.delete(look)
-        resolve()
-      }
-      this.#watchers.add(look)
-      look()
-    })
-    return this.info(id)
-  }
-
-  ended(id: string): Promise<TransferInfo> {
-    return this.until(id, ({ state }) => state === 'done' || state === 'failed' || state === 'cancelled')
-  }
-}
-
-async function openWorld(...peers: FakePeer[]): Promise<World> {
-  const world = await new World(await temporaryDirectory(), peers).open()
-  onTestFinished(() => world.close())
-  return world
-}
 
 test('a file lands under its name, with the time of its source', async () => {
   const peer = new FakePeer()
@@ -300,6 +191,46 @@ test('after a restart only what is missing is fetched, and nothing is listed aga
   await world.open()
   expect(await world.ended(transferId)).toMatchObject({ state: 'done', files: { done: 30, failed: 0, total: 30 }, bytes: 3000, total: 3000 })
   expect(peer.reads).toHaveLength(18)
+})
+
+test('files that came into place while nobody was told are recognised after a crash', async () => {
+  const peer = new FakePeer()
+  for (let i = 0; i < 7; i++) peer.put(`Music/${i}`, 100)
+  peer.put('one', 50)
+  const world = await openWorld(peer)
+  world.lost = []
+  const folder = world.transfers.add({ peerId: peer.peerId, path: path('Music') })
+  await world.untilLost(7)
+  await world.close()
+  await world.open()
+  const file = world.transfers.add({ peerId: peer.peerId, path: path('one') })
+  await world.untilLost(7 + 8)
+  await world.close()
+  world.lost = undefined
+  await world.open()
+  expect(await world.ended(folder.transferId)).toMatchObject({ state: 'done', files: { done: 7 }, bytes: 700 })
+  expect(await world.ended(file.transferId)).toMatchObject({ state: 'done', target: join(world.downloads, 'one') })
+  expect(peer.reads).toHaveLength(8)
+  expect((await readTree(world.downloads)).size).toBe(9)
+})
+
+test('closing does not wait for a listing that never comes, and it is asked for again', async () => {
+  const peer = new FakePeer()
+  peer.put('Music/a', 10)
+  const world = await openWorld(peer)
+  const asked = gate()
+  const list = peer.list.bind(peer)
+  peer.list = () => {
+    asked.open()
+    return new Promise(() => undefined) as never
+  }
+  const { transferId } = world.transfers.add({ peerId: peer.peerId, path: path('Music') })
+  await asked.opened
+  expect(world.info(transferId).state).toBe('listing')
+  await world.close()
+  peer.list = list
+  await world.open()
+  expect(await world.ended(transferId)).toMatchObject({ state: 'done' })
 })
 
 test('a network process that restarts gets its jobs again', async () => {

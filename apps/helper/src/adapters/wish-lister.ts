@@ -38,8 +38,7 @@ export async function listWish(record: WishRecord, { network, wishes, claimed }:
   let cursor: string | undefined
   do {
     const request = { path, recursive: true, limit: MAX_PAGE_ENTRIES }
-    const page = await network.list({ peerId, request: cursor === undefined ? request : { ...request, cursor } })
-    if (signal.aborted) throw new CodedError('aborted', 'stopped')
+    const page = await unlessAborted(network.list({ peerId, request: cursor === undefined ? request : { ...request, cursor } }), signal)
     const added = listing.add(page)
     if (!added.ok) throw new CodedError('bad-answer', added.error.message)
     rows.push(...added.value)
@@ -54,6 +53,21 @@ export async function listWish(record: WishRecord, { network, wishes, claimed }:
   const target = await chooseTarget(record, isDirectory, { wishes, claimed })
   if (signal.aborted) throw new CodedError('aborted', 'stopped')
   return { isDirectory, target, pages, files, bytes, renamed, rejected }
+}
+
+/** The other process may take its time to answer; whoever gave up does not wait for that. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let giveUp: (() => void) | undefined
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = () => reject(new CodedError('aborted', 'stopped'))
+    signal.addEventListener('abort', giveUp)
+  })
+  if (signal.aborted) giveUp?.()
+  try {
+    return await Promise.race([work, aborted])
+  } finally {
+    if (giveUp !== undefined) signal.removeEventListener('abort', giveUp)
+  }
 }
 
 async function chooseTarget(record: WishRecord, isDirectory: boolean, { wishes, claimed }: Pick<Surroundings, 'wishes' | 'claimed'>): Promise<string> {

@@ -78,7 +78,7 @@ export function stateOf(wish: Wish, peer: Peer): { state: QueueState; reason: Re
   const { record, trouble } = wish
   if (record.phase === 'done' || record.phase === 'failed' || record.phase === 'cancelled') return { state: record.phase, reason: record.reason }
   if (wish.listing) return { state: 'listing', reason: null }
-  if (wish.jobs.size > 0) return { state: 'running', reason: null }
+  if (wish.jobs.size > 0 || wish.loading) return { state: 'running', reason: null }
   if (!peer.connected) return { state: 'waiting', reason: { code: 'offline', message: 'the peer is not connected' } }
   if (trouble !== null && (wish.notBefore > 0 || wish.delayed.length > 0)) return { state: 'waiting', reason: trouble }
   if (peer.trouble !== null && peer.notBefore > 0) return { state: 'waiting', reason: peer.trouble }
