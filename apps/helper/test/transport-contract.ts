@@ -150,11 +150,6 @@ export function transportContract(name: string, openPair: () => Promise<Contract
         expect(b.arrivals.count).toBe(0)
       })
 
-      it('is met with silence without the knock secret', async () => {
-        await expect(dial(a, b, randomBytes(16))).rejects.toMatchObject({ code: 'timed-out' })
-        expect(b.arrivals.count).toBe(0)
-      }, SLOW)
-
       it('can be called off', async () => {
         const calling = new AbortController()
         const target = { endpoint: b.endpoint, knockSecret: randomBytes(16), expect: { peerId: b.peerId } }
@@ -298,17 +293,6 @@ export function transportContract(name: string, openPair: () => Promise<Contract
         expect(await closed(dialled)).toEqual({ by: 'peer', code: 'goodbye' })
       })
 
-      it('is noticed within seconds when the peer is gone without a word', async () => {
-        const [dialled, accepted] = await connect(a, b)
-        dialled.setBusy(true)
-        accepted.setBusy(true)
-        const ends = Promise.all([closed(dialled), closed(accepted)])
-        const reading = dialled.openStream().read(new Uint8Array(10))
-        pair.part()
-        await expect(reading).rejects.toMatchObject({ code: 'connection-lost' })
-        expect(await ends).toEqual([{ by: 'timeout', code: 'lost' }, { by: 'timeout', code: 'lost' }])
-      }, SLOW)
-
       it('comes to all connections with that of the transport', async () => {
         const [dialled] = await connect(a, b)
         const [, accepted] = await connect(b, a)
@@ -329,6 +313,30 @@ export function transportContract(name: string, openPair: () => Promise<Contract
         expect(await end).toEqual({ by: 'peer', code: 'goodbye' })
       })
     })
+  })
+
+  // Each waits for real seconds, so they wait together.
+  describe.concurrent(`${name}: the transport contract, where patience is needed`, () => {
+    it('dialling is met with silence without the knock secret', async ({ expect }) => {
+      const pair = await openPair()
+      const { a, b } = pair
+      await expect(dial(a, b, randomBytes(16))).rejects.toMatchObject({ code: 'timed-out' })
+      expect(b.arrivals.count).toBe(0)
+      await pair.close()
+    }, SLOW)
+
+    it('the end is noticed within seconds when the peer is gone without a word', async ({ expect }) => {
+      const pair = await openPair()
+      const [dialled, accepted] = await connect(pair.a, pair.b)
+      dialled.setBusy(true)
+      accepted.setBusy(true)
+      const ends = Promise.all([closed(dialled), closed(accepted)])
+      const reading = dialled.openStream().read(new Uint8Array(10))
+      pair.part()
+      await expect(reading).rejects.toMatchObject({ code: 'connection-lost' })
+      expect(await ends).toEqual([{ by: 'timeout', code: 'lost' }, { by: 'timeout', code: 'lost' }])
+      await pair.close()
+    }, SLOW)
   })
 }
 

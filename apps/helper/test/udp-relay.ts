@@ -11,6 +11,8 @@ export interface UdpRelay {
   cut(): void
   /** Sees every packet on its way to the target; false = lost. */
   onForward: ((packet: Buffer) => boolean) | null
+  /** The same for the way back. */
+  onReturn: ((packet: Buffer) => boolean) | null
   close(): Promise<void>
 }
 
@@ -22,12 +24,13 @@ export async function openUdpRelay(target: Endpoint): Promise<UdpRelay> {
 
   const serve = (socket: Socket): void => {
     socket.on('message', (packet) => {
-      if (open && client !== null) front.send(packet, client.port, client.host)
+      if (open && client !== null && relay.onReturn?.(packet) !== false) front.send(packet, client.port, client.host)
     })
   }
   const relay: UdpRelay = {
     endpoint: { host: '127.0.0.1', port: front.address().port },
     onForward: null,
+    onReturn: null,
     async rebind() {
       const old = back
       back = await bound()
