@@ -281,6 +281,13 @@ test('a target that is not below the download directory is refused', async () =>
   expect(bench.peer.reads).toEqual([])
 })
 
+test('sizes that cannot be are refused, great ones only for want of room', async () => {
+  const bench = await openBench()
+  expect(await bench.run({ size: Number.MAX_SAFE_INTEGER })).toMatchObject({ type: 'file-failed', code: 'too-large' })
+  expect(await bench.run({ size: 2 ** 44 })).toMatchObject({ type: 'file-failed', code: 'disk-full' })
+  expect(bench.peer.reads).toEqual([])
+})
+
 test('a full disk is said as such, before anything is asked for and in the middle', async () => {
   const full = await openBench({ space: async () => ({ freeBytes: SIZE, totalBytes: 1e9 }) })
   expect(await full.run()).toMatchObject({ type: 'file-failed', code: 'disk-full' })

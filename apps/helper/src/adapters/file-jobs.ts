@@ -39,6 +39,9 @@ export interface FileJobsOptions {
   readonly stallMs?: number
 }
 
+/** What common file systems hold at most (ext4: 16 TiB); a listing may claim anything, and a plan takes a byte for each range. */
+const MAX_FILE_BYTES = 2 ** 44
+
 /** Ranges in memory at once, over all peers: 24 x 4 MiB. */
 const MAX_BUFFERS = 24
 /** A range record on disk at least this often while data comes in: what a crash may cost. */
@@ -130,6 +133,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
   async function run(running: RunningJob): Promise<FileEvent> {
     const { job, owner, abort } = running
     const { signal } = abort
+    if (!(job.size <= MAX_FILE_BYTES)) throw new CodedError('too-large', 'the file is larger than any disk takes')
     const parts = partsBelow(owner.downloadDirectory, job.target)
     await makeDirectories(owner.downloadDirectory, parts.slice(0, -1))
     if (job.since !== undefined) {
