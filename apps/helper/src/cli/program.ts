@@ -75,7 +75,7 @@ export function buildProgram(actions: ProgramActions): Command {
     }
 
   addStart(command('start', 'Start the helper and stay in the foreground.'), actions)
-  command('stop', 'Stop the running helper; resolves when it is gone.').action(helper((session) => stopHelper(session)))
+  command('stop', 'Stop the running helper, and wait until it is gone.').action(helper((session) => stopHelper(session)))
   command('status', 'Show who and where this helper is, and what it is doing.')
     .addHelpText('after', '\n--json: {ui, code, peerId, name, udp: {v4, v6}, natKind, network, addresses, downloadDirectory, version, pid,\n  counts: {peers, connected, shares, files, bytes, transfers, uploads}}; a link to pair with is what "pair" makes')
     .action(helper((session) => showStatus(session)))
@@ -148,11 +148,11 @@ export function buildProgram(actions: ProgramActions): Command {
 
 function addStart(start: Command, actions: ProgramActions): void {
   start
-    .option('--share-dir <dir>', 'share this folder; may be repeated', collect, [])
+    .addOption(new Option('--share-dir <dir>', 'share this folder; may be repeated').argParser(collect).default([], 'those shared before'))
     .option('--download-dir <dir>', 'where downloads go (default: Downloads/harddrive-party)')
     .option('--no-open', 'do not open the app in a browser')
     .option('--no-mdns', 'do not look for peers on the local network (accepted already; there is no such search yet)')
-    .option('--stun-server <host:port>', 'ask this server for our public address instead of the usual ones; may be repeated', collectStunServer, [])
+    .addOption(new Option('--stun-server <host:port>', 'ask this server for our public address; may be repeated').argParser(collectStunServer).default([], 'a few well-known ones'))
     .option('--no-stun', 'ask no server for our public address')
     .option('--loopback-only', 'reach and be reached on this machine only')
     .option('--udp-port <port>', 'UDP port for peers (default: the one of last time, at first any)', parsePort)
@@ -174,7 +174,7 @@ Examples:
 function addListing(command: Command): Command {
   return command
     .option('--search <term>', 'only names that contain this, without regard to case')
-    .addOption(new Option('--recursive [bool]', 'everything below (default: false, with --search true)').argParser(parseBoolean).preset('true'))
+    .addOption(new Option('--recursive [bool]', 'everything below (default: false, with --search true)').argParser(parseBoolean))
 }
 
 function collect(value: string, before: readonly string[]): string[] {
