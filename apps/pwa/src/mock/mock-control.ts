@@ -84,7 +84,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   function status(): StatusInfo {
     return {
-      version: '0.1.0', peerId: MY_ID, name: 'plucky-marten', natKind: 'consistent', udp: { v4: 41641, v6: 41641 },
+      version: '0.1.0', peerId: MY_ID, name: 'Plucky Marten', natKind: 'consistent', udp: { v4: 41641, v6: 41641 },
       addresses: ['192.168.1.20:41641', '198.51.100.7:41641'], network: 'ready', downloadDirectory: settings.downloadDirectory,
       freeBytes: 212 * GIGABYTE, startedAt,
     }
@@ -105,7 +105,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   function code() {
     const knockSecret = new Uint8Array(16).fill(codeNumber)
-    const facts: AnnounceCode = { version: 1, name: 'plucky-marten', keyHash: keyHashOf(MY_ID), knockSecret, addresses: [{ host: '192.168.1.20', port: 41641 }, { host: '198.51.100.7', port: 41641 }], natKind: 'consistent' }
+    const facts: AnnounceCode = { version: 1, name: 'Plucky Marten', keyHash: keyHashOf(MY_ID), knockSecret, addresses: [{ host: '192.168.1.20', port: 41641 }, { host: '198.51.100.7', port: 41641 }], natKind: 'consistent' }
     return { code: formatAnnounceCode(facts), link: formatAnnounceLink('http://127.0.0.1:3030/', facts) }
   }
 
@@ -133,7 +133,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       mustWork()
       if (!peers.has(NEW_PEER_ID)) {
         peers.set(NEW_PEER_ID, {
-          peerId: NEW_PEER_ID, name: 'sunny-gecko', fingerprint: fingerprint(NEW_PEER_ID), state: 'connected', lastError: null, lastSeenAt: null, path: null, sharedBytes: null,
+          peerId: NEW_PEER_ID, name: 'Sunny Gecko', fingerprint: fingerprint(NEW_PEER_ID), state: 'connected', lastError: null, lastSeenAt: null, path: null, sharedBytes: null,
         })
         libraries.set(NEW_PEER_ID, [folder('Recipes', [file('Plum cake.pdf', 120_000)])])
       }

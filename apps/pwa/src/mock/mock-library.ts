@@ -81,14 +81,23 @@ export function listTree(shares: readonly MockNode[], { path, search, recursive,
   const needle = search?.toLowerCase()
   const entries: Entry[] = []
   const end = start + Math.min(limit, MAX_LIMIT)
+  if (!recursive && needle === undefined) {
+    // The usual case, and the one that has to be quick in a folder of a hundred thousand.
+    for (const [node, at] of walk(nodes.slice(start, end), prefix, false)) entries.push(entryOf(node, at))
+    return end < nodes.length ? { entries, cursor: String(end) } : { entries }
+  }
   let seen = 0
   for (const [node, at] of walk(nodes, prefix, recursive)) {
     if (needle !== undefined && !node.name.toLowerCase().includes(needle)) continue
     if (seen >= end) return { entries, cursor: String(end) }
-    if (seen >= start) entries.push({ path: at as SharePath, size: node.size, mtime: node.mtime, isDirectory: node.children !== null })
+    if (seen >= start) entries.push(entryOf(node, at))
     seen += 1
   }
   return { entries }
+}
+
+function entryOf(node: MockNode, path: string): Entry {
+  return { path: path as SharePath, size: node.size, mtime: node.mtime, isDirectory: node.children !== null }
 }
 
 function find(shares: readonly MockNode[], path: string | undefined): { nodes: readonly MockNode[]; prefix: string } {

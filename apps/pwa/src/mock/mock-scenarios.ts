@@ -51,19 +51,19 @@ function peer(seed: number, name: string, shares: readonly MockNode[], more: Par
 
 export function makeWorld(scenario: MockScenario): MockWorld {
   const usual = [
-    peer(2, 'amber-otter', [musicShare(), filmShare(), pictureShare()], {}),
-    peer(3, 'quiet-heron', [filmShare()], { path: { transport: 'quic', kind: 'direct', address: '203.0.113.9:50112', rttMs: 38 } }),
-    peer(4, 'brave-lynx', [], { state: 'asks', path: null, sharedBytes: null }),
-    peer(5, 'mellow-badger', [musicShare()], { state: 'offline', path: null, lastSeenAt: Date.now() - 3 * 86_400_000, lastError: { code: 'timed-out', message: 'no answer' } }),
-    peer(6, 'rapid-finch', [], { state: 'dialling', path: null, sharedBytes: null, lastSeenAt: null }),
-    peer(7, 'dusty-walrus', [], { state: 'blocked', path: null, lastSeenAt: Date.now() - 40 * 86_400_000 }),
+    peer(2, 'Amber Otter', [musicShare(), filmShare(), pictureShare()], {}),
+    peer(3, 'Quiet Heron', [filmShare()], { path: { transport: 'quic', kind: 'direct', address: '203.0.113.9:50112', rttMs: 38 } }),
+    peer(4, 'Brave Lynx', [], { state: 'asks', path: null, sharedBytes: null }),
+    peer(5, 'Mellow Badger', [musicShare()], { state: 'offline', path: null, lastSeenAt: Date.now() - 3 * 86_400_000, lastError: { code: 'timed-out', message: 'no answer' } }),
+    peer(6, 'Rapid Finch', [], { state: 'dialling', path: null, sharedBytes: null, lastSeenAt: null }),
+    peer(7, 'Dusty Walrus', [], { state: 'blocked', path: null, lastSeenAt: Date.now() - 40 * 86_400_000 }),
   ]
   const calm = { latencyMs: 0, failing: false, busy: false }
   switch (scenario) {
     case 'empty':
       return { ...calm, peers: [], shares: [] }
     case 'large':
-      return { ...calm, peers: [peer(2, 'amber-otter', [largeShare(), musicShare()], {})], shares: [pictureShare()] }
+      return { ...calm, peers: [peer(2, 'Amber Otter', [largeShare(), musicShare()], {})], shares: [pictureShare()] }
     case 'slow':
       return { ...calm, peers: usual, shares: [pictureShare()], latencyMs: 1500, busy: true }
     case 'errory':

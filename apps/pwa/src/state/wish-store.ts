@@ -36,14 +36,15 @@ export const useWishes = defineStore('wishes', () => {
     if (open) void sendAll()
   })
 
+  // A browser that refuses to write keeps the wish for as long as the page is open.
   async function save(wish: Wish) {
     wishes.value = replaceWish(wishes.value, wish)
-    await memory.putWish(wish)
+    await memory.putWish(wish).catch(() => undefined)
   }
 
   async function remove(id: string) {
     wishes.value = wishes.value.filter((wish) => wish.id !== id)
-    await memory.removeWish(id)
+    await memory.removeWish(id).catch(() => undefined)
   }
 
   /**
