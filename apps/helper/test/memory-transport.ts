@@ -16,19 +16,27 @@ export interface MemoryHost {
 }
 
 export interface MemoryNetworkOptions {
-  /** How many turns of the event loop one thing takes to the other side, by default one. Order is kept within a connection, not between them. */
+  /**
+   * How many turns of the event loop it takes to the other side; order is then kept within a connection, not between them.
+   * Absent = one turn for everything, in the order in which it was sent.
+   */
   readonly turns?: () => number
 }
 
 /** Carries things to the other side, in order. */
 type Deliver = (what: () => void) => void
 
-function openLane(turns: () => number): Deliver {
+function openLane(turns: (() => number) | undefined): Deliver {
+  if (!turns) return setImmediate
   const waiting: (() => void)[] = []
   let left = 0
   const turn = (): void => {
-    if (--left > 0) return void setImmediate(turn)
-    waiting.shift()?.()
+    if (left > 1) {
+      left--
+      return void setImmediate(turn)
+    }
+    for (const what of waiting.splice(0)) what()
+    left = 0
     if (waiting.length > 0) start()
   }
   const start = (): void => {
@@ -37,7 +45,7 @@ function openLane(turns: () => number): Deliver {
   }
   return (what) => {
     waiting.push(what)
-    if (waiting.length === 1) start()
+    if (left === 0) start()
   }
 }
 
@@ -45,9 +53,9 @@ function openLane(turns: () => number): Deliver {
 export class MemoryNetwork {
   readonly #hosts = new Map<string, MemoryHost>()
   readonly #pairs = new Set<Pair>()
-  readonly #turns: () => number
+  readonly #turns: (() => number) | undefined
 
-  constructor({ turns = () => 1 }: MemoryNetworkOptions = {}) {
+  constructor({ turns }: MemoryNetworkOptions = {}) {
     this.#turns = turns
   }
 

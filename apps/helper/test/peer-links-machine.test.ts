@@ -1,11 +1,14 @@
 import { HANDSHAKE_TIMEOUT_MS, peerIdFromKey } from '@harddrive-party/protocol'
 import type { PeerId } from '@harddrive-party/protocol'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { MAX_CONNECTIONS, PeerLinksMachine } from '../src/core/peer-links.ts'
 import type { LinkPolicy, LinkPolicyPeer, LinksEffect, LinksInput } from '../src/core/peer-link-messages.ts'
 import { FIRST_RETRY_MS, LONGEST_RETRY_MS, keyHashText } from '../src/core/peer-link-state.ts'
 import { MAX_DIALLING } from '../src/core/diallings.ts'
 import { seededRandom } from './world.ts'
+
+// Thousands of schedules: a slow machine may take its time.
+vi.setConfig({ testTimeout: 60_000 })
 
 const id = (number: number): PeerId => peerIdFromKey(new Uint8Array(32).fill(number))
 const idOf = (number: number): PeerId => peerIdFromKey(Uint8Array.from({ length: 32 }, (_, i) => (i < 4 ? (number >> (8 * i)) & 255 : 9)))
@@ -185,7 +188,7 @@ describe('bounds', () => {
 /** Whatever is put in, in whatever order: what can be said of the machine without knowing its rules. */
 describe('any inputs', () => {
   it('leave every wish answered once, no connection forgotten, and no spinning', () => {
-    for (let seed = 1; seed <= Number(process.env['SCHEDULES'] ?? 150); seed++) {
+    for (let seed = 1; seed <= 150; seed++) {
       const random = seededRandom(seed)
       const links = machine(random)
       const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!

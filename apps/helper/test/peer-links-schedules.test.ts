@@ -1,7 +1,10 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { MemoryNetwork } from './memory-transport.ts'
 import { PeerNode } from './peer-node.ts'
 import { seededRandom } from './world.ts'
+
+// Thousands of schedules: a slow machine may take its time.
+vi.setConfig({ testTimeout: 60_000 })
 
 const signal = new AbortController().signal
 let nodes: PeerNode[] = []

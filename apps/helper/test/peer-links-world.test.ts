@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { IDS, World, seededRandom } from './world.ts'
 import type { Side, WorldOptions } from './world.ts'
+
+// Thousands of schedules: a slow machine may take its time.
+vi.setConfig({ testTimeout: 60_000 })
 
 const WIRES = [
   ['the same room', { delayMs: [0.2, 1], lostDials: 0 }],
