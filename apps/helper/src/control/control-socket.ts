@@ -42,7 +42,7 @@ export function acceptControlSocket(options: ControlSocketOptions & { socket: So
   const answer = async (data: unknown) => {
     const verdict = await judge(data, { ...options, helperNonce })
     if ('device' in verdict) return
-    log('warn', 'refused a control connection', { origin, reason: verdict.message })
+    log('info', 'refused a control connection', { origin, reason: verdict.message })
     socket.send(JSON.stringify({ kind: 'refused', code: verdict.code, message: verdict.message }))
     socket.close(CLOSE_NOT_PAIRED, 'refused')
   }

@@ -95,7 +95,8 @@ function createApp(options: ControlServerOptions, guard: () => HttpGuard): expre
     const kind = request.path === '/api' || request.path.startsWith('/api/') ? 'api' : 'page'
     const refusal = guard().refusal(request.headers, kind)
     if (refusal === undefined) return next()
-    options.log('warn', 'refused a request', { refusal, host: request.headers.host, origin: request.headers.origin })
+    // Not a warning: a page that tries again and again would fill the log.
+    options.log('info', 'refused a request', { refusal, host: request.headers.host, origin: request.headers.origin })
     response.status(403).type('text/plain').send(refusal)
   })
   app.get('/healthz', (_request, response) => {
@@ -125,7 +126,7 @@ function acceptSockets(server: Server, options: ControlServerOptions, pairingCod
     stream.on('error', () => stream.destroy())
     const refusal = request.url === '/control' ? guard().refusal(request.headers, 'socket') : 'there is no socket here'
     if (refusal !== undefined) {
-      options.log('warn', 'refused a socket', { refusal, host: request.headers.host, origin: request.headers.origin })
+      options.log('info', 'refused a socket', { refusal, host: request.headers.host, origin: request.headers.origin })
       return endUpgrade(stream, '403 Forbidden')
     }
     if (sockets.clients.size >= MAX_SOCKETS || unproven >= MAX_UNPROVEN_SOCKETS) return endUpgrade(stream, '503 Service Unavailable')
