@@ -18,7 +18,7 @@ export interface ControlApi {
   /** Stays away until `reconnect` or `connect`. */
   disconnect(args: { peerId: PeerId }): Promise<void>
   reconnect(args: { peerId: PeerId }): Promise<void>
-  /** Removes a known peer; it needs a current code to come back. */
+  /** Removes a known peer. When it comes back with anything but the current code, I am asked first. */
   forget(args: { peerId: PeerId }): Promise<void>
   block(args: { peerId: PeerId }): Promise<void>
   unblock(args: { peerId: PeerId }): Promise<void>
