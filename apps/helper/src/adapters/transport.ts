@@ -76,7 +76,7 @@ export interface PeerStream {
    * @throws CodedError `stream-reset`, `connection-lost`, `aborted`
    */
   write(bytes: Uint8Array): Promise<void>
-  /** No more writes from us. */
+  /** No more writes from us. To be called in the same turn as the last write ends: the end then travels with the last bytes, and costs no packet. */
   finish(): void
   /** Gives up both directions. Idempotent, and harmless on a stream that has ended. */
   abort(): void
