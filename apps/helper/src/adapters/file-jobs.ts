@@ -32,6 +32,8 @@ export interface FileJobsOptions {
   readonly onEvent: (event: FileEvent) => void
   readonly downloadDirectory: string
   readonly log?: { debug(fields: object, message: string): void; warn(fields: object, message: string): void }
+  /** Absent = `connection.setBusy`. For an owner that also serves over the same connection. */
+  readonly setBusy?: (connection: PeerConnection, busy: boolean) => void
   /** Replaced in tests. */
   readonly read?: typeof requestRead
   readonly open?: typeof openPartial
@@ -171,7 +173,9 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     const count = (busy.get(connection) ?? 0) + change
     if (count > 0) busy.set(connection, count)
     else busy.delete(connection)
-    if (count === 0 || (count === 1 && change === 1)) connection.setBusy(count > 0)
+    if (count !== 0 && (count !== 1 || change !== 1)) return
+    if (options.setBusy === undefined) connection.setBusy(count > 0)
+    else options.setBusy(connection, count > 0)
   }
 
   /** Every range that is not on the disk yet, several in flight; at the end all are written, or the first failure is thrown. */

@@ -61,6 +61,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   const jobs = openFileJobs({
     connection: connectionTo,
     onEvent: emit,
+    setBusy: (connection, isBusy) => busy.set('fetching', connection, isBusy),
     downloadDirectory: config.downloadDirectory,
     log,
   })
