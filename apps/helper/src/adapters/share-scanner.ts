@@ -114,7 +114,7 @@ class Scan {
     const base = path.endsWith('/') ? path : `${path}/`
     // One look at all names: nearly always none of them needs another.
     const simple = SIMPLE_NAMES.test(found.join('/'))
-    for (const name of sortParts(found)) {
+    for (const name of simple ? found.sort() : sortParts(found)) {
       if (--this.#untilReport === 0) this.#report()
       if (name.length <= LONGEST_NEVER_LISTED && NEVER_LISTED.has(name)) continue
       const file = base + name
