@@ -14,7 +14,7 @@ describe('certificates', () => {
         expect(Buffer.from(certificateFromSeed(seed).der)).toEqual(Buffer.from(certificate.der))
         const parsed = new X509Certificate(certificate.der)
         expect(parsed.verify(parsed.publicKey)).toBe(true)
-        expect(parsed.checkPrivateKey(createPrivateKey(certificate.keyPem))).toBe(true)
+        expect(parsed.checkPrivateKey(createPrivateKey(certificate.privateKeyPem))).toBe(true)
         expect(new X509Certificate(certificate.certificatePem).fingerprint256).toBe(parsed.fingerprint256)
         expect(Buffer.from(certificate.publicKey)).toEqual(Buffer.from(publicKeyOf(seed)))
         const key = ed25519KeyFromCertificate(certificate.der)

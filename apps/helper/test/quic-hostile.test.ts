@@ -257,6 +257,38 @@ describe('QUIC among strangers', () => {
   })
 })
 
+describe('a QUIC peer that does not read', () => {
+  it('costs the sender and the receiver one window for each stream, and nobody else anything', async () => {
+    const [us, friend] = await Promise.all([openSide(), openSide()])
+    const theirs = await dial(friend, us)
+    const ours = (await us.arrivals.next()).connection
+    echoStreams(theirs)
+    const file = randomBytes(16 * 1024 * 1024)
+    await askEcho(ours, file.subarray(0, 1_000_000))
+    const rss = process.memoryUsage.rss()
+    const arrived = new Promise<void>((resolve) => {
+      let streams = 0
+      theirs.onStream = () => {
+        if (++streams === 8) resolve()
+      }
+    })
+    let written = 0
+    const writes = Array.from({ length: 8 }, async () => {
+      await ours.openStream().write(file)
+      written++
+    })
+    await arrived
+    echoStreams(theirs)
+    for (let i = 0; i < 30; i++) await askEcho(ours, file.subarray(0, 500_000))
+    const grownMB = (process.memoryUsage.rss() - rss) / 1e6
+    console.log(`8 streams of 16 MiB that nobody reads: RSS of both sides together grew by ${grownMB.toFixed(1)} MB`)
+    expect(written).toBe(0)
+    expect(grownMB).toBeLessThan(8 * 16 * 1.05)
+    await Promise.all([us.transport.close(), friend.transport.close()])
+    expect((await Promise.allSettled(writes)).map(({ status }) => status)).toEqual(Array(8).fill('rejected'))
+  }, 20_000)
+})
+
 describe('a QUIC peer that moves', () => {
   let us: Side
   let friend: Side

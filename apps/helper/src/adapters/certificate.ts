@@ -11,7 +11,7 @@ export interface Certificate {
   readonly der: Uint8Array
   readonly certificatePem: string
   /** PKCS #8 */
-  readonly keyPem: string
+  readonly privateKeyPem: string
 }
 
 /** RFC 8410: everything before the 32 bytes of the seed (PKCS #8) and of the public key (SubjectPublicKeyInfo). */
@@ -48,7 +48,7 @@ export function certificateFromSeed(seed: Uint8Array): Certificate {
     peerId: peerIdFromKey(publicKey),
     der,
     certificatePem: pem('CERTIFICATE', der),
-    keyPem: pem('PRIVATE KEY', pkcs8),
+    privateKeyPem: pem('PRIVATE KEY', pkcs8),
   }
 }
 

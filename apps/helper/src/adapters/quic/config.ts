@@ -27,7 +27,7 @@ export const REMOTE_ADDRESS: NativeAddress = { host: '10.0.0.2', port: 2 }
 export const RECV_INFO = { from: REMOTE_ADDRESS, to: LOCAL_ADDRESS }
 
 export function makeConfig(native: NativeQuic, certificate: Certificate, alpn: string = ALPN): NativeConfig {
-  const key = Buffer.from(certificate.keyPem)
+  const key = Buffer.from(certificate.privateKeyPem)
   const chain = Buffer.from(certificate.certificatePem)
   // Both roles ask for a certificate and accept any: the key in it is compared by us, its possession is proved by TLS.
   const config = native.Config.withBoringSslCtx(true, true, undefined, [key], [chain], 'ed25519')
