@@ -197,6 +197,9 @@ describe('announce codes', () => {
     const codes = await openCodes()
     codes.onNetworkEvent({ type: 'no-transport', reason: 'x' })
     expect(() => codes.current()).toThrow(expect.objectContaining({ code: 'no-transport' }) as Error)
+    const before = codes.secrets()
+    await expect(codes.renew()).rejects.toMatchObject({ code: 'no-transport' })
+    expect(codes.secrets()).toEqual(before)
   })
 })
 

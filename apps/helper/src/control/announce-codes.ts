@@ -56,6 +56,7 @@ export async function createAnnounceCodes(options: { store: Store; peerId: PeerI
   return {
     current,
     renew: async () => {
+      current() // throws while there is no code to give, before anything has changed
       codeSecret = await make(CODE_SECRET)
       return current()
     },
