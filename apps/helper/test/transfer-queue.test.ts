@@ -99,6 +99,24 @@ describe('waiting', () => {
     expect(queue.record('a')).toMatchObject({ phase: 'failed', doneFiles: 9, failedFiles: 1, reason: { code: 'timed-out' } })
   })
 
+  test('what has come in of an unfinished file still counts while its peer is away, and after a restart', () => {
+    const { queue, jobs } = running()
+    drive(queue, 0, { type: 'file-done', jobId: jobs[0]!, name: 'f0', restarted: false })
+    drive(queue, 0, { type: 'file-progress', jobId: jobs[1]!, bytes: 60, bytesPerSecond: 10 })
+    drive(queue, 0, { type: 'file-failed', jobId: jobs[1]!, code: 'connection-lost', message: 'lost' }, peer(PEERS[0]!, false))
+    expect(queue.status(0, 'a')?.bytes).toBe(160)
+    const restarted = new TransferQueue(() => 0.5)
+    drive(restarted, 0, { type: 'add', wish: structuredClone(queue.record('a')!) })
+    expect(restarted.status(0, 'a')?.bytes).toBe(160)
+    // It may turn out to be less: what the disk says wins.
+    const again = starts(drive(queue, 60_000, peer(PEERS[0]!, true)))
+    expect(again).toContain(jobs[1])
+    drive(queue, 60_000, { type: 'file-progress', jobId: jobs[1]!, bytes: 20, bytesPerSecond: 0 })
+    expect(queue.status(60_000, 'a')?.bytes).toBe(120)
+    drive(queue, 60_000, { type: 'file-done', jobId: jobs[1]!, name: 'f1', restarted: false })
+    expect(queue.status(60_000, 'a')?.bytes).toBe(200)
+  })
+
   test('a wish added while its peer is left alone is not forgotten', () => {
     const { queue, jobs } = running()
     drive(queue, 0, { type: 'file-failed', jobId: jobs[0]!, code: 'busy', message: 'busy' })

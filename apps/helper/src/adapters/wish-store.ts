@@ -122,7 +122,7 @@ function decodeRecord(raw: unknown): WishRecord | undefined {
   if (peer?.ok !== true || shared?.ok !== true || typeof id !== 'string' || typeof downloadDirectory !== 'string') return undefined
   const known = PHASES.find((one) => one === phase)
   if (known === undefined || typeof addedAt !== 'number' || typeof since !== 'number') return undefined
-  const { doneFiles, failedFiles, doneBytes, pages, firstPage, changed, restarted, renamed, rejected } = counts
+  const { doneFiles, failedFiles, doneBytes, pages, firstPage, changed, restarted, renamed, rejected, begun } = counts
   return {
     id, peerId: peer.value, path: shared.value satisfies SharePath, addedAt, since, downloadDirectory, phase: known,
     endedAt: numberOr(endedAt, null), reason: decodeReason(reason), isDirectory: typeof isDirectory === 'boolean' ? isDirectory : null,
@@ -130,6 +130,7 @@ function decodeRecord(raw: unknown): WishRecord | undefined {
     doneFiles: numberOr(doneFiles, 0), failedFiles: numberOr(failedFiles, 0), doneBytes: numberOr(doneBytes, 0), pages: numberOr(pages, 0),
     firstPage: numberOr(firstPage, 0), changed: numberOr(changed, 0), restarted: numberOr(restarted, 0), renamed: numberOr(renamed, 0),
     rejected: numberOr(rejected, 0),
+    begun: Object.fromEntries(Object.entries(begun ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === 'number')),
   }
 }
 

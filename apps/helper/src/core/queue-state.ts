@@ -17,6 +17,8 @@ export const LAST_RETRY_MS = 60_000
 export const DISK_FULL_MS = 5_000
 /** Tries of one file, or of a listing with a cursor that went stale, before it counts as failed. */
 export const MAX_TRIES = 5
+/** How much of a large file comes in before that is noted: seldom enough to cost nothing, often enough for a truthful bar after a crash. */
+export const NOTE_BYTES = 32 * 1024 * 1024
 
 /** Somebody else's turn, or the line is down: the file is as good as before. */
 export const PEER_TROUBLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['offline', 'connection-lost', 'closed', 'busy', 'unreachable', 'no-transport', 'approval-pending'])
@@ -32,6 +34,8 @@ export interface Job extends Place {
   readonly wish: Wish
   readonly row: JobRow
   bytes: number
+  /** Of `bytes`, what the store was told. */
+  kept: number
   rate: number
 }
 
@@ -148,13 +152,21 @@ export interface WishStatus {
 
 export function statusOf(now: number, wish: Wish, peer: Peer): WishStatus {
   const { state, reason } = stateOf(wish, peer)
-  let { doneBytes: bytes } = wish.record
+  const bytes = Object.values(wish.record.begun).reduce((sum, begun) => sum + begun, wish.record.doneBytes)
   let rate = 0
-  for (const job of wish.jobs.values()) {
-    bytes += job.bytes
-    rate += job.rate
-  }
+  for (const job of wish.jobs.values()) rate += job.rate
   return { state, reason, bytes, bytesPerSecond: state === 'running' ? Math.round(Math.max(rate, wish.meter.rate(now))) : 0 }
+}
+
+/** Counts what of a file is on the disk by now. @returns whether that is worth storing */
+export function countBegun(job: Job, jobId: string, bytes: number): boolean {
+  const { begun } = job.wish.record
+  job.bytes = Math.min(bytes, job.row.size)
+  if (job.bytes > 0) begun[jobId] = job.bytes
+  else delete begun[jobId]
+  if (Math.abs(job.bytes - job.kept) < NOTE_BYTES) return false
+  job.kept = job.bytes
+  return true
 }
 
 /** @param outcome the name the file got, and whether data of another version was thrown away */
@@ -176,6 +188,7 @@ export function countDone({ wish: { record }, row, index }: Job, page: WishPage,
 export function changeRow({ wish: { record }, row, number, index }: Job, page: WishPage, found: { readonly size: number; readonly mtime: number }): QueueEffect {
   record.total = (record.total ?? 0) + found.size - row.size
   record.changed++
+  delete record.begun[jobIdOf(record.id, { number, index })]
   page.rows[index] = { ...row, size: found.size, mtime: found.mtime, isDirectory: false }
   return { type: 'save', id: record.id, number, page, rows: true, soon: true }
 }

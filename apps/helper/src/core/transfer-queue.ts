@@ -2,8 +2,8 @@ import type { PeerId, SharePath } from '@harddrive-party/protocol'
 import type { Machine } from './machine.ts'
 import type { QueueEffect, QueueInput } from './queue-messages.ts'
 import {
-  DISK_FULL_MS, FILE_TROUBLE, JOBS_IN_ALL, JOBS_PER_PEER, LISTINGS_IN_ALL, MAX_TRIES, OPEN_PAGES, PEER_TROUBLE, backoff, changeRow,
-  countDone, failureOf, forget, jobIdOf, newPeer, nextWake, openWish, recovered, stateOf, statusOf, unfinishedOf, wake, wakeDelayed,
+  DISK_FULL_MS, FILE_TROUBLE, JOBS_IN_ALL, JOBS_PER_PEER, LISTINGS_IN_ALL, MAX_TRIES, OPEN_PAGES, PEER_TROUBLE, backoff,
+  changeRow, countBegun, countDone, failureOf, forget, jobIdOf, newPeer, nextWake, openWish, recovered, stateOf, statusOf, unfinishedOf, wake, wakeDelayed,
 } from './queue-state.ts'
 import type { Job, Peer, Place, Wish, WishStatus } from './queue-state.ts'
 import { BEGUN, DONE, FAILED, type Reason, type WishPage, type WishRecord, hasEnded } from './wish.ts'
@@ -153,7 +153,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     const wish = this.#listingEnded(id)
     if (wish === undefined) return
     Object.assign(wish.record, {
-      isDirectory, target, pages, renamed, rejected, total: bytes, totalFiles: files, doneFiles: 0, failedFiles: 0, doneBytes: 0, firstPage: 0, phase: 'fetch',
+      isDirectory, target, pages, renamed, rejected, total: bytes, totalFiles: files, doneFiles: 0, failedFiles: 0, doneBytes: 0, firstPage: 0, begun: {}, phase: 'fetch',
     } satisfies Partial<WishRecord>)
     wish.nextPage = 0
     wish.attempts = 0
@@ -218,8 +218,8 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     if (job === undefined) return
     // What was there from an earlier try has not come in now.
     if (job.rate > 0 || job.bytes > 0) job.wish.meter.add(now, Math.max(0, bytes - job.bytes))
-    job.bytes = Math.min(bytes, job.row.size)
     job.rate = bytesPerSecond
+    if (countBegun(job, jobId, bytes)) this.#effects.push({ type: 'save', id: job.wish.record.id, soon: true })
     recovered(job.wish, this.#peer(job.wish.record.peerId))
     this.#touched.add(job.wish)
   }
@@ -282,7 +282,9 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     if (opened === undefined) return
     opened.page.states[index] = state
     opened.left--
-    wish.tries.delete(jobIdOf(wish.record.id, { number, index }))
+    const jobId = jobIdOf(wish.record.id, { number, index })
+    wish.tries.delete(jobId)
+    delete wish.record.begun[jobId]
     if (opened.left === 0) wish.open.delete(number)
     this.#effects.push({ type: 'save', id: wish.record.id, number, page: opened.page, soon: row.local !== '' })
     if (opened.left === 0) this.#pageEnded(wish)
@@ -299,6 +301,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     const { record } = wish
     record.phase = phase
     record.reason = reason
+    record.begun = {}
     const peer = this.#peer(record.peerId)
     peer.wishes = peer.wishes.filter((other) => other !== wish)
     if (wish.loading) peer.busy--
@@ -444,7 +447,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     if (page === undefined || row === undefined) throw new Error('a file to fetch is on no open page')
     const jobId = jobIdOf(id, { number, index })
     const { remote, local, size, mtime } = row
-    const job = { wish, number, index, row: { remote, local, size, mtime }, bytes: 0, rate: 0 }
+    const job = { wish, number, index, row: { remote, local, size, mtime }, bytes: 0, kept: wish.record.begun[jobId] ?? 0, rate: 0 }
     this.#jobs.set(jobId, job)
     wish.jobs.set(jobId, job)
     this.#touched.add(wish)

@@ -47,6 +47,8 @@ export interface WishRecord {
   renamed: number
   /** Entries of the listing with names that break the rules. */
   rejected: number
+  /** Bytes on the disk of files that have begun and not ended, by job: what was there counts while nothing comes in, and after a restart. */
+  begun: Record<string, number>
 }
 
 /** States of a row. */
@@ -72,7 +74,7 @@ export function hasEnded(phase: WishPhase): boolean {
 export function newWish(fields: Pick<WishRecord, 'id' | 'peerId' | 'path' | 'addedAt' | 'since' | 'downloadDirectory' | 'target'>): WishRecord {
   return {
     ...fields, endedAt: null, phase: 'list', reason: null, isDirectory: null, total: null, totalFiles: null, doneFiles: 0, failedFiles: 0,
-    doneBytes: 0, pages: 0, firstPage: 0, changed: 0, restarted: 0, renamed: 0, rejected: 0,
+    doneBytes: 0, pages: 0, firstPage: 0, changed: 0, restarted: 0, renamed: 0, rejected: 0, begun: {},
   }
 }
 
