@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Entry, SharePath } from '@harddrive-party/protocol'
 import { loadPage, type EntrySource } from '../src/entries/entry-source.ts'
-import { type TreeNode, flattenTree, makeRoot, moveInTree, takePage, wantedPages } from '../src/entries/entry-tree.ts'
+import { type TreeNode, flattenTree, makeRoot, moveInTree, reviveTree, takePage, wantedPages } from '../src/entries/entry-tree.ts'
 import { openMockControl } from '../src/mock/mock-control.ts'
 import { LARGE_COUNT } from '../src/mock/mock-library.ts'
 import { memoryInRam } from '../src/state/memory.ts'
@@ -49,6 +49,20 @@ describe('flattening', () => {
     const root = smallTree()
     takePage(root, { entries: [entry('A', true), entry('C', true), entry('C', true)] })
     expect(brief(root)).toEqual(['A', 'A/one', 'B', 'C'])
+  })
+})
+
+describe('a connection that is back', () => {
+  it('keeps what is open and asks again for what failed', () => {
+    const root = smallTree()
+    root.children[0]!.status = 'failed'
+    expect(reviveTree(root)).toBe(true)
+    expect(brief(root)).toEqual(['A', 'A/one', 'more:A', 'B'])
+  })
+  it('starts anew when something came from memory', () => {
+    const root = smallTree()
+    root.children[0]!.seenAt = 5
+    expect(reviveTree(root)).toBe(false)
   })
 })
 

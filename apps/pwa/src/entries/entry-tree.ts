@@ -46,6 +46,16 @@ export function takePage(node: TreeNode, page: ListPage): void {
   node.status = 'ready'
 }
 
+/**
+ * Prepares a tree for a connection that is back: what failed may be asked for again.
+ * @returns false when some of it came from memory and should be loaded afresh as a whole
+ */
+export function reviveTree(node: TreeNode): boolean {
+  if (node.seenAt !== null) return false
+  if (node.status === 'failed') node.status = 'idle'
+  return node.children.every((child) => reviveTree(child))
+}
+
 /** Every row that scrolling can reach, in order. */
 export function flattenTree(root: TreeNode): TreeRow[] {
   const rows: TreeRow[] = []
