@@ -1,5 +1,5 @@
 /** The control process of the helper: opens every part in order, ties them together, closes them in reverse. The composition root; decides nothing. */
-import { access, constants, mkdir, realpath } from 'node:fs/promises'
+import { access, constants, mkdir, realpath, rm } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
@@ -8,7 +8,8 @@ import { storagePaths } from './adapters/app-paths.ts'
 import { openDevices } from './adapters/devices-store.ts'
 import { openIdentity } from './adapters/identity.ts'
 import { openInstanceLock } from './adapters/instance-lock.ts'
-import { openLog } from './adapters/log.ts'
+import { checkLmdbFile } from './adapters/lmdb-file.ts'
+import { type Logger, openLog } from './adapters/log.ts'
 import { removeRunningNote, writeRunningNote } from './adapters/running-register.ts'
 import { openShares } from './adapters/shares.ts'
 import { openStore } from './adapters/store.ts'
@@ -90,7 +91,7 @@ export async function runHelper(options: HelperOptions): Promise<RunningHelper> 
   }
 }
 
-async function compose(options: HelperOptions & { log: ReturnType<typeof openLog>; onError: (error: unknown) => void }, closers: Closers): Promise<RunningHelper> {
+async function compose(options: HelperOptions & { log: Logger; onError: (error: unknown) => void }, closers: Closers): Promise<RunningHelper> {
   const { log, onError } = options
   const startedAt = Date.now()
   const paths = storagePaths(options.storage)
@@ -127,6 +128,7 @@ async function compose(options: HelperOptions & { log: ReturnType<typeof openLog
   let ui = options.uiAddress.origin
   const codes = await createAnnounceCodes({ store, peerId, appUrl: () => ui })
   let state: HelperState | undefined
+  await dropDamagedIndex(paths.index, log)
   const shares = await openShares({
     indexDirectory: paths.index,
     store,
@@ -260,6 +262,16 @@ async function makeDirectory(directory: string, what: string, mode?: number): Pr
     return await realpath(directory)
   } catch (cause) {
     throw new CodedError('bad-request', `the ${what} ${directory} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
+}
+
+/** The index says nothing that a scan cannot find out again. */
+async function dropDamagedIndex(directory: string, log: Logger): Promise<void> {
+  try {
+    checkLmdbFile(directory)
+  } catch (error) {
+    log.warn({ reason: error instanceof Error ? error.message : String(error) }, 'the share index is made anew')
+    await rm(directory, { recursive: true, force: true })
   }
 }
 

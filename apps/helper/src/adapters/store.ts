@@ -1,6 +1,7 @@
 import { CodedError } from '@harddrive-party/protocol'
 import { decode as decodeCbor, encode as encodeCbor } from 'cbor-x'
 import { type RootDatabase, open as openLmdb } from 'lmdb'
+import { checkLmdbFile } from './lmdb-file.ts'
 
 /** Typed tables over one lmdb environment. Crash-safe: a put is whole or absent; `flushed` resolves when it is on the disk. */
 export interface Store {
@@ -33,6 +34,7 @@ const REMOVED_AT_ONCE = 500
 
 /** @param directory made if absent, private to the user @throws CodedError `disk-error` */
 export function openStore(directory: string): Store {
+  checkLmdbFile(directory)
   let root: RootDatabase
   try {
     root = openLmdb({ path: directory, maxDbs: 32, noSubdir: false })
