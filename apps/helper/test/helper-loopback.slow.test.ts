@@ -49,6 +49,9 @@ const bobs = (...args: string[]) => hdp(program, [...args, '--storage', bob.stor
 const json = async (...args: string[]): Promise<unknown> => JSON.parse((await bobs(...args, '--json')).stdout)
 const lines = (text: string) => text.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line) as Record<string, unknown>)
 
+/** Of a command that failed with --json. */
+const messageOf = ({ stderr }: { stderr: string }) => (JSON.parse(stderr) as { error: { message: string } }).error.message
+
 /** The child of a helper: its network process. */
 async function networkPid(helper: HelperProcess): Promise<number> {
   const children = await readFile(`/proc/${helper.pid}/task/${helper.pid}/children`, 'utf8')
@@ -73,6 +76,20 @@ describe('two helpers on loopback', { timeout: 90_000 }, () => {
     expect(second.code).toBe(1)
     expect(second.stdout).toBe('')
     expect(JSON.parse(second.stderr)).toEqual({ error: { code: 'already-running', message: expect.stringContaining(`process ${bob.pid}, ${bob.ui}`) } })
+  })
+
+  it('does not start where it cannot work, and says why', async () => {
+    const start = (...args: string[]) => hdp(program, ['start', '--json', '--no-open', '--loopback-only', '--no-stun', '--storage', join(root, 'other'), '--download-dir', join(root, 'other-downloads'), '--ui-address', 'http://127.0.0.1:0', ...args])
+    const taken = await start('--ui-address', bob.ui)
+    expect([taken.code, messageOf(taken)]).toEqual([1, expect.stringContaining('is taken')])
+    const missing = await start('--share-dir', join(root, 'nowhere'))
+    expect([missing.code, messageOf(missing)]).toEqual([4, expect.stringContaining('nowhere')])
+    const blocked = await start('--download-dir', join(root, 'library/big.bin/x'))
+    expect([blocked.code, messageOf(blocked)]).toEqual([1, expect.stringContaining('cannot be used')])
+    await writeFile(join(root, 'other/identity.key'), 'junk')
+    const damaged = await start()
+    expect([damaged.code, messageOf(damaged)]).toEqual([1, expect.stringContaining('damaged')])
+    expect((await start('--stun-server', 'not a server')).code).toBe(2)
   })
 
   it('is found by its address alone', async () => {
