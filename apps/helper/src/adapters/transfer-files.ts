@@ -1,5 +1,6 @@
 import { CodedError } from '@harddrive-party/protocol'
 import type { TransferFile, TransferFilesPage, TransferState } from '@harddrive-party/protocol/control'
+import { jobIdOf } from '../core/queue-state.ts'
 import { DONE, FAILED, type WishPage, type WishRecord, hasEnded } from '../core/wish.ts'
 
 /** Shows the files of one transfer page by page. Reads only what it is handed. */
@@ -10,13 +11,12 @@ const MAX_PAGES = 20
 interface View {
   readonly cursor: string | undefined
   readonly limit: number
-  /** Bytes of a file that is being fetched now, undefined when it is not. */
-  readonly bytesOf: (number: number, index: number) => number | undefined
+  readonly isRunning: (jobId: string) => boolean
 }
 
 /** @throws CodedError `bad-request` for a cursor that is not ours */
 export function transferFilesPage(record: WishRecord, pageOf: (number: number) => WishPage | undefined, view: View): TransferFilesPage {
-  const { limit, bytesOf } = view
+  const { limit, isRunning } = view
   const [firstPage, firstIndex] = parseCursor(view.cursor)
   const files: TransferFile[] = []
   for (let number = firstPage; number < record.pages; number++) {
@@ -25,15 +25,15 @@ export function transferFilesPage(record: WishRecord, pageOf: (number: number) =
     for (const [index, { isDirectory, size, local }] of page?.rows.entries() ?? []) {
       if (isDirectory || (number === firstPage && index < firstIndex)) continue
       if (files.length >= limit) return { files, cursor: `${number}.${index}` }
-      const running = bytesOf(number, index)
+      const jobId = jobIdOf(record.id, { number, index })
       const state = page?.states[index]
       const renamed = page?.names.get(index)
       const planned = local === '' ? record.path.slice(record.path.lastIndexOf('/') + 1) : local
       files.push({
         path: renamed === undefined ? planned : planned.slice(0, planned.lastIndexOf('/') + 1) + renamed,
         size,
-        bytes: state === DONE ? size : (running ?? 0),
-        state: stateOf(record, state, running !== undefined),
+        bytes: state === DONE ? size : (record.begun[jobId] ?? 0),
+        state: stateOf(record, state, isRunning(jobId)),
         reason: page?.reasons.get(index)?.message ?? null,
       })
     }

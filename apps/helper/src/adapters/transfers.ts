@@ -352,8 +352,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     infos: () => queue.records().flatMap(({ id }) => infoOf(id) ?? []),
     files: (transferId, cursor, limit) => {
       const record = recordOf(transferId)
-      const bytesOf = (number: number, index: number) => queue.jobBytes(jobIdOf(transferId, { number, index }))
-      return transferFilesPage(record, (number) => storedPage(transferId, number), { cursor, limit: Math.min(limit, MAX_PAGE_ENTRIES), bytesOf })
+      return transferFilesPage(record, (number) => storedPage(transferId, number), { cursor, limit: Math.min(limit, MAX_PAGE_ENTRIES), isRunning: (jobId) => queue.isRunning(jobId) })
     },
     add,
     cancel: (id) => feed({ type: 'cancel', id: recordOf(id).id }),

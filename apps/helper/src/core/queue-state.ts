@@ -104,6 +104,15 @@ export function recovered(wish: Wish, peer: Peer): void {
   peer.trouble = null
 }
 
+/** Leaves a peer alone for a while. @returns whether that is news: several jobs that fall over one loss are one failure */
+export function setBack(now: number, peer: Peer, reason: Reason, random: () => number): boolean {
+  peer.trouble = reason
+  if (now < peer.notBefore) return false
+  peer.attempts++
+  peer.notBefore = now + backoff(peer.attempts, random())
+  return true
+}
+
 /** An ended wish keeps nothing but its record. */
 export function forget(wish: Wish): void {
   Object.assign(wish, { loading: false, ready: [], delayed: [], trouble: null, notBefore: 0, attempts: 0 } satisfies Partial<Wish>)

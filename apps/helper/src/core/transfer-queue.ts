@@ -3,7 +3,7 @@ import type { Machine } from './machine.ts'
 import type { QueueEffect, QueueInput } from './queue-messages.ts'
 import {
   DISK_FULL_MS, FILE_TROUBLE, JOBS_IN_ALL, JOBS_PER_PEER, LISTINGS_IN_ALL, MAX_TRIES, OPEN_PAGES, PEER_TROUBLE, backoff,
-  changeRow, countBegun, countDone, failureOf, forget, jobIdOf, newPeer, nextWake, openWish, recovered, stateOf, statusOf, unfinishedOf, wake, wakeDelayed,
+  changeRow, countBegun, countDone, failureOf, forget, jobIdOf, newPeer, nextWake, openWish, recovered, setBack, stateOf, statusOf, unfinishedOf, wake, wakeDelayed,
 } from './queue-state.ts'
 import type { Job, Peer, Place, Wish, WishStatus } from './queue-state.ts'
 import { BEGUN, DONE, FAILED, type Reason, type WishPage, type WishRecord, hasEnded } from './wish.ts'
@@ -58,9 +58,8 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     return this.#peers.get(peerId)?.wishes.find(({ record }) => record.path === path)?.record
   }
 
-  /** What a job's file has on disk and verified, while it runs. */
-  jobBytes(jobId: string): number | undefined {
-    return this.#jobs.get(jobId)?.bytes
+  isRunning(jobId: string): boolean {
+    return this.#jobs.has(jobId)
   }
 
   /** @returns what is shown of a wish beside its record */
@@ -368,11 +367,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
 
   #delayPeer(now: number, wish: Wish, reason: Reason): void {
     const peer = this.#peer(wish.record.peerId)
-    peer.trouble = reason
-    // Several jobs that fall over one loss are one failure.
-    if (now < peer.notBefore) return
-    peer.attempts++
-    peer.notBefore = now + backoff(peer.attempts, this.#random())
+    if (!setBack(now, peer, reason, this.#random)) return
     for (const other of peer.wishes) this.#touched.add(other)
   }
 
