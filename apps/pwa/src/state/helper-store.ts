@@ -10,6 +10,9 @@ import { type Memory, memoryInRam } from './memory.ts'
 /** Peers remembered for the offline view. */
 const MAX_REMEMBERED_PEERS = 200
 
+/** Peers change with every measured round trip; the offline view needs none of that. */
+const REMEMBER_EVERY_MS = 2000
+
 export const useHelper = defineStore('helper', () => {
   const link = ref<LinkStatus>('connecting')
   const everOpen = ref(false)
@@ -69,15 +72,19 @@ export const useHelper = defineStore('helper', () => {
     }
   }
 
-  let remembering = false
-  /** Many changes arrive together; one write keeps them all. Failing to remember is not worth a word to the person. */
+  let remembering: ReturnType<typeof setTimeout> | undefined
+  /** At once, then no more often than a person could notice. Failing to remember is not worth a word to them. */
   function remember() {
-    if (remembering) return
-    remembering = true
-    queueMicrotask(() => {
-      remembering = false
-      memory.putPeers([...peers.values()].slice(0, MAX_REMEMBERED_PEERS)).catch(() => undefined)
-    })
+    if (remembering !== undefined) return
+    writePeers()
+    remembering = setTimeout(() => {
+      remembering = undefined
+      writePeers()
+    }, REMEMBER_EVERY_MS)
+  }
+
+  function writePeers() {
+    memory.putPeers([...peers.values()].filter(isKnown).slice(0, MAX_REMEMBERED_PEERS)).catch(() => undefined)
   }
 
   /** Peers of an earlier visit, until the helper says who there is now. */
@@ -92,7 +99,10 @@ export const useHelper = defineStore('helper', () => {
     if (next === 'open') everOpen.value = true
     else {
       // Without the helper nobody is connected and nothing moves: say so instead of showing the last frame.
-      for (const peer of peers.values()) peers.set(peer.peerId, asOffline(peer))
+      for (const peer of peers.values()) {
+        if (isKnown(peer)) peers.set(peer.peerId, asOffline(peer))
+        else peers.delete(peer.peerId)
+      }
       for (const transfer of transfers.values()) transfers.set(transfer.transferId, { ...transfer, bytesPerSecond: 0 })
       uploads.value = []
     }
@@ -138,6 +148,11 @@ export const useHelper = defineStore('helper', () => {
 
 export function isEnded({ state }: Pick<TransferInfo, 'state'>): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled'
+}
+
+/** Not a stranger at the door. */
+function isKnown({ state }: PeerInfo): boolean {
+  return state !== 'asks'
 }
 
 /** How a peer looks when our own helper is away. */
