@@ -57,6 +57,8 @@ const PATH_KINDS: Record<PeerPath['kind'], string> = {
   lan: 'same network',
   ipv6: 'direct, IPv6',
   direct: 'direct',
+  mapped: 'direct, open port',
+  punched: 'direct, through the routers',
 }
 
 export function wordsForPath(path: PeerPath): string {
@@ -77,6 +79,7 @@ export const PEER_STATES: Record<PeerInfo['state'], StateWords> = {
   offline: { label: 'Offline', tone: 'plain' },
   away: { label: 'Disconnected by you', tone: 'plain' },
   blocked: { label: 'Blocked', tone: 'bad' },
+  nearby: { label: 'Nearby', tone: 'plain' },
 }
 
 export const TRANSFER_STATES: Record<TransferInfo['state'], StateWords> = {

@@ -28,10 +28,10 @@ const nullable = v.nullable
 const count = v.pipe(v.number(), v.minValue(0))
 const hex64 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
 const reason = nullable(v.strictObject({ code: v.picklist(ERROR_CODES), message: v.pipe(v.string(), v.nonEmpty()) }))
-const PATH = v.strictObject({ transport: v.picklist(['quic', 'tcp']), kind: v.picklist(['loopback', 'lan', 'ipv6', 'direct']), address: v.string(), rttMs: nullable(count) })
+const PATH = v.strictObject({ transport: v.picklist(['quic', 'tcp']), kind: v.picklist(['loopback', 'lan', 'ipv6', 'direct', 'mapped', 'punched']), address: v.string(), rttMs: nullable(count) })
 const PEER = v.strictObject({
   peerId: hex64, name: v.pipe(v.string(), v.nonEmpty()), fingerprint: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
-  state: v.picklist(['offline', 'dialling', 'waiting', 'asks', 'connected', 'away', 'blocked']), path: nullable(PATH), lastError: reason, lastSeenAt: nullable(count), sharedBytes: nullable(count),
+  state: v.picklist(['offline', 'dialling', 'waiting', 'asks', 'connected', 'away', 'blocked', 'nearby']), path: nullable(PATH), lastError: reason, lastSeenAt: nullable(count), sharedBytes: nullable(count),
 })
 const TRANSFER = v.strictObject({
   transferId: v.pipe(v.string(), v.nonEmpty()), peerId: hex64, peerName: v.string(), path: v.string(), isDirectory: nullable(v.boolean()),

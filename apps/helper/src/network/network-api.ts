@@ -1,5 +1,6 @@
 import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, PeerId, SharePath } from '@harddrive-party/protocol'
-import type { PeerPath, PeerState, UploadInfo } from '@harddrive-party/protocol/control'
+import type { DiscoveryReport, PeerPath, PeerState, ReachAttempt, TopicInfo, UploadInfo } from '@harddrive-party/protocol/control'
+import type { OwnReach } from '../core/own-reach.ts'
 
 /**
  * What the control process asks of the network process, and what it hears from it. Plain data over the child's IPC channel; bulk bytes never cross.
@@ -124,6 +125,8 @@ export type NetworkEvent =
    */
   | { readonly type: 'file-failed'; readonly jobId: string; readonly code: ErrorCode; readonly message: string; readonly now?: { readonly size: number; readonly mtime: number } }
   | { readonly type: 'uploads'; readonly uploads: readonly UploadStatus[] }
+  /** All topics that we are in, and who of them is connected now: whenever one of the two changes. */
+  | { readonly type: 'topics'; readonly topics: readonly TopicInfo[] }
 
 export type UploadStatus = Omit<UploadInfo, 'peerName'>
 
@@ -132,6 +135,14 @@ export interface PeerStatus {
   readonly state: PeerState
   readonly path: PeerPath | null
   readonly lastError: { readonly code: ErrorCode; readonly message: string } | null
+}
+
+/** What the doctor needs to know: how we can be reached, how we meet, and what was tried to reach whom. */
+export interface ReachReport {
+  readonly own: OwnReach
+  readonly discovery: DiscoveryReport
+  /** Peers that were tried, each with its last attempts, newest first. */
+  readonly peers: readonly { readonly peerId: PeerId; readonly attempts: readonly ReachAttempt[] }[]
 }
 
 /** IPC envelope. Control sends `config` once, then `call`s; the network process answers and sends events, and a heartbeat every HEARTBEAT_MS. */

@@ -115,8 +115,9 @@ export interface StatusInfo {
  * - `connected`
  * - `away`: disconnected by the user
  * - `blocked`
+ * - `nearby`: seen on the local network and not known; `reconnect` asks it for a connection
  */
-export type PeerState = 'offline' | 'dialling' | 'waiting' | 'asks' | 'connected' | 'away' | 'blocked'
+export type PeerState = 'offline' | 'dialling' | 'waiting' | 'asks' | 'connected' | 'away' | 'blocked' | 'nearby'
 
 export interface PeerInfo {
   readonly peerId: PeerId
@@ -134,7 +135,8 @@ export interface PeerInfo {
 
 export interface PeerPath {
   readonly transport: 'quic' | 'tcp'
-  readonly kind: 'loopback' | 'lan' | 'ipv6' | 'direct'
+  /** `mapped`: to a port that its router keeps open; `punched`: through a NAT that both sides opened at the same time. */
+  readonly kind: 'loopback' | 'lan' | 'ipv6' | 'direct' | 'mapped' | 'punched'
   readonly address: string
   readonly rttMs: number | null
 }

@@ -64,7 +64,7 @@ export interface PeerGroups {
   readonly blocked: readonly PeerInfo[]
 }
 
-const ORDER: Record<PeerState, number> = { asks: 0, connected: 1, waiting: 2, dialling: 3, offline: 4, away: 5, blocked: 6 }
+const ORDER: Record<PeerState, number> = { asks: 0, connected: 1, waiting: 2, dialling: 3, offline: 4, away: 5, blocked: 6, nearby: 7 }
 
 /** By what the person can do about them; within a group the liveliest first, then by name. */
 export function groupPeers(peers: Iterable<PeerInfo>): PeerGroups {
