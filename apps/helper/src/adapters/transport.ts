@@ -29,8 +29,8 @@ export interface TransportEvents {
   onConnection(connection: PeerConnection, knock: KnockKind): void
 }
 
-/** Which of our secrets an incoming connection knew: the current code's, or the one given to known peers in `hello`. */
-export type KnockKind = 'code' | 'known'
+/** Which of our secrets an incoming connection knew: the current code's, the one given to known peers in `hello`, or the one announced on the local network. */
+export type KnockKind = 'code' | 'known' | 'lan'
 
 /** An authenticated, encrypted connection: the key behind `peerId` has been proved. Nothing has been said on it yet. */
 export interface PeerConnection {

@@ -3,7 +3,11 @@
  * A refusal is silent by definition, so there is only one kind of it towards the outside; the reasons are for our own counters.
  */
 
-export type KnockName = 'code' | 'known'
+/** Which of our secrets was known: that of the current code, that given to known peers, or that announced on the local network since this start. */
+export type KnockName = 'code' | 'known' | 'lan'
+
+/** 16 bytes each; `lan` only while we announce ourselves there. */
+export type GateSecrets = Readonly<Record<'code' | 'known', Uint8Array>> & { readonly lan?: Uint8Array | undefined }
 
 export type GateVerdict =
   | { readonly admit: true; readonly knock: KnockName }
@@ -35,7 +39,7 @@ export const MAX_HALF_OPEN_PER_SOURCE = 16
 export const ADMISSIONS_PER_SECOND = 50
 export const ADMISSION_BURST = 128
 
-/** Knock checks per second (up to 30 µs each: two secrets, three time buckets): what a flood beyond this contains is not even looked at. */
+/** Knock checks per second (up to 45 µs each: three secrets, three time buckets): what a flood beyond this contains is not even looked at. */
 export const CHECKS_PER_SECOND = 5000
 
 /** A knock is good in its 30 s bucket and the neighbouring ones; a used one is remembered for longer than that. */
@@ -45,7 +49,7 @@ const REPLAY_CAPACITY = ADMISSION_BURST + Math.ceil((ADMISSIONS_PER_SECOND * REP
 
 export class KnockGate {
   readonly #check: CheckKnock
-  #secrets: Readonly<Record<KnockName, Uint8Array>>
+  #secrets: GateSecrets
   #checks: Bucket = { tokens: CHECKS_PER_SECOND, at: 0 }
   #admissions: Bucket = { tokens: ADMISSION_BURST, at: 0 }
   /** Used knocks and when they may be forgotten, oldest first. */
@@ -53,7 +57,7 @@ export class KnockGate {
   readonly #bySource = new Map<string, number>()
   #halfOpen = 0
 
-  constructor(check: CheckKnock, secrets: Readonly<Record<KnockName, Uint8Array>>) {
+  constructor(check: CheckKnock, secrets: GateSecrets) {
     this.#check = check
     this.#secrets = secrets
   }
@@ -63,7 +67,7 @@ export class KnockGate {
   }
 
   /** Knocks made with the former secrets are no longer good. */
-  setSecrets(secrets: Readonly<Record<KnockName, Uint8Array>>): void {
+  setSecrets(secrets: GateSecrets): void {
     this.#secrets = secrets
   }
 
@@ -73,11 +77,7 @@ export class KnockGate {
     if (this.#halfOpen >= MAX_HALF_OPEN) return { admit: false, reason: 'half-open' }
     if (this.#used.has(packet.scidKey)) return { admit: false, reason: 'replayed' }
     if (!take(this.#checks, packet.now, CHECKS_PER_SECOND, CHECKS_PER_SECOND)) return { admit: false, reason: 'too-fast' }
-    const knock = this.#check(packet.scid, this.#secrets.code, packet.unixMs)
-      ? 'code'
-      : this.#check(packet.scid, this.#secrets.known, packet.unixMs)
-        ? 'known'
-        : null
+    const knock = this.#recognise(packet)
     if (knock === null) return { admit: false, reason: 'no-knock' }
     const fromSource = this.#bySource.get(packet.source) ?? 0
     if (fromSource >= MAX_HALF_OPEN_PER_SOURCE) return { admit: false, reason: 'half-open-source' }
@@ -97,6 +97,13 @@ export class KnockGate {
     if (left > 0) this.#bySource.set(source, left)
     else this.#bySource.delete(source)
     this.#halfOpen--
+  }
+
+  #recognise({ scid, unixMs }: FirstPacket): KnockName | null {
+    const { code, known, lan } = this.#secrets
+    if (this.#check(scid, code, unixMs)) return 'code'
+    if (this.#check(scid, known, unixMs)) return 'known'
+    return lan !== undefined && this.#check(scid, lan, unixMs) ? 'lan' : null
   }
 
   #forget(now: number): void {

@@ -1,4 +1,5 @@
 import type { Endpoint, ErrorCode, Fault, PeerId } from '@harddrive-party/protocol'
+import type { KnockName } from './knock-gate.ts'
 
 /** What goes into and comes out of the machine in `peer-links.ts`. Shapes and the wording of failures only; decides nothing. */
 
@@ -36,7 +37,7 @@ export type LinksInput =
   /** The machine woke up or changed networks: waiting for the next attempt makes no sense any more. */
   | { readonly type: 'wake' }
   /** Somebody connected to us and proved a key. */
-  | { readonly type: 'arrived'; readonly link: number; readonly peerId: PeerId; readonly knock: 'code' | 'known' }
+  | { readonly type: 'arrived'; readonly link: number; readonly peerId: PeerId; readonly knock: KnockName }
   | { readonly type: 'dialled'; readonly dial: number; readonly link: number; readonly peerId: PeerId }
   | { readonly type: 'dial-failed'; readonly dial: number; readonly fault: LinkFault }
   /** A dialler's hello was read and is good. */

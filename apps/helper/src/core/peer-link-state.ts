@@ -3,6 +3,7 @@ import type { Endpoint, PeerId } from '@harddrive-party/protocol'
 import { chooseConnection } from './connection-set.ts'
 import type { Candidate } from './connection-set.ts'
 import type { Dialling } from './diallings.ts'
+import type { KnockName } from './knock-gate.ts'
 import type { LinkFault, LinkPolicyPeer, LinkState, LinkStatus } from './peer-link-messages.ts'
 
 /** What `peer-links.ts` remembers of peers, connections and wishes, and what can be read off it. Changes nothing. */
@@ -10,7 +11,7 @@ import type { LinkFault, LinkPolicyPeer, LinkState, LinkStatus } from './peer-li
 export interface Link extends Candidate {
   readonly peer: Peer
   /** Which of our secrets it knew; null when we dialled. */
-  readonly knock: 'code' | 'known' | null
+  readonly knock: KnockName | null
   /** `told`: hello failed, and the other side is reading why. */
   phase: 'hello' | 'asks' | 'waiting' | 'ready' | 'told'
   order: number

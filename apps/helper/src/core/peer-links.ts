@@ -4,6 +4,7 @@ import { Admission, MAX_ARRIVALS_PER_PEER } from './admission.ts'
 import { raisesDoubt } from './connection-set.ts'
 import { Diallings } from './diallings.ts'
 import type { Dialling, DiallingStart } from './diallings.ts'
+import type { KnockName } from './knock-gate.ts'
 import type { Machine } from './machine.ts'
 import { closeFault } from './peer-link-messages.ts'
 import type { LinkCloseCode, LinkFault, LinkPolicy, LinkRole, LinkStatus, LinksEffect, LinksInput } from './peer-link-messages.ts'
@@ -236,7 +237,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
 
   // --- who comes
 
-  #arrived(link: number, peerId: PeerId, knock: 'code' | 'known'): void {
+  #arrived(link: number, peerId: PeerId, knock: KnockName): void {
     const close = (code: LinkCloseCode): void => void this.#effects.push({ type: 'close', link, code })
     if (peerId === this.#self || this.#links.size >= MAX_CONNECTIONS) return close('refused')
     const peer = this.#peerOf(peerId)
@@ -265,7 +266,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
 
   // --- connections
 
-  #addLink(link: number, peer: Peer, role: LinkRole, knock: 'code' | 'known' | null): Link {
+  #addLink(link: number, peer: Peer, role: LinkRole, knock: KnockName | null): Link {
     const until = this.#now + HANDSHAKE_TIMEOUT_MS
     const added: Link = { link, peer, role, knock, phase: 'hello', order: 0, doubted: false, readyAt: 0, until }
     this.#links.set(link, added)

@@ -18,6 +18,8 @@ export interface KnockSecrets {
   /** 16 bytes each. */
   readonly code: Uint8Array
   readonly known: Uint8Array
+  /** Only while we announce ourselves on the local network. */
+  readonly lan?: Uint8Array | undefined
 }
 
 export interface QuicOptions {
