@@ -141,8 +141,11 @@ export interface PeerStatus {
 export interface ReachReport {
   readonly own: OwnReach
   readonly discovery: DiscoveryReport
-  /** Peers that were tried, each with its last attempts, newest first. */
-  readonly peers: readonly { readonly peerId: PeerId; readonly attempts: readonly ReachAttempt[] }[]
+  /**
+   * Peers that were tried, each with its last attempts, newest first. Of the owner of a code that never answered only the hash of its key is known
+   * (16 bytes, hex).
+   */
+  readonly peers: readonly { readonly peerId: PeerId | null; readonly keyHash: string; readonly attempts: readonly ReachAttempt[] }[]
 }
 
 /** IPC envelope. Control sends `config` once, then `call`s; the network process answers and sends events, and a heartbeat every HEARTBEAT_MS. */

@@ -67,8 +67,10 @@ export interface BrokerInfo {
 }
 
 export interface DoctorPeer {
-  readonly peerId: PeerId
+  /** Null for the owner of a code that was entered and who has not answered yet. */
+  readonly peerId: PeerId | null
   readonly name: string
+  /** Of the owner of a code: `dialling` or `offline`. */
   readonly state: PeerState
   readonly path: PeerPath | null
   /** What was tried last, newest first. */
