@@ -22,6 +22,8 @@ export interface DialTarget {
   readonly knockSecret: Uint8Array
   /** Who must answer: the whole key when known, else the 16-byte key hash from an announce code. */
   readonly expect: { readonly peerId: PeerId } | { readonly keyHash: Uint8Array }
+  /** The transport's number of the socket to dial from, where it has several; absent or 0 = the main one. */
+  readonly socket?: number
 }
 
 export interface TransportEvents {

@@ -1,4 +1,7 @@
-/** Our UDP sockets, one per address family: opens them, sends, hands on what arrives. Knows nothing of what is in a datagram. */
+/**
+ * Our UDP sockets: the main one of each address family, and extra ones for punching, known by numbers. Opens them, sends, hands on what arrives.
+ * Knows nothing of what is in a datagram.
+ */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { CodedError, type Endpoint } from '@harddrive-party/protocol'
 
@@ -13,11 +16,32 @@ export interface UdpSockets {
   /**
    * Sends one datagram. `bytes` must stay as it is until the send is over: at most MAX_QUEUED_SENDS later sends.
    * Failures are silent like loss, except that `onSendError` hears of them.
-   * @returns false when that family is not available or the queue is full
+   * @returns false when that family or socket is not available, or the queue is full
    */
-  send(bytes: Uint8Array, to: Endpoint): boolean
+  send(bytes: Uint8Array, to: Endpoint, via?: SendVia): boolean
+  /**
+   * Opens sockets on random ports beside the main ones.
+   * @returns their numbers; fewer than asked for when the system gives no more
+   * @throws CodedError `busy` beyond MAX_EXTRA_SOCKETS, `no-transport` when that family is not available, `closed`
+   */
+  openExtra(family: AddressFamily, count: number): Promise<number[]>
+  /** One of them will carry much from now on: gives it the buffers of a main socket. */
+  widen(socket: number): void
+  /** Whether this number can be sent from: 0, or an extra one that is open and of that family. */
+  has(socket: number, family: AddressFamily): boolean
+  /** Numbers that are not open are passed over. */
+  closeExtra(sockets: Iterable<number>): void
+  /** Extra sockets that are open. */
+  readonly extra: number
   /** Idempotent. */
   close(): Promise<void>
+}
+
+export interface SendVia {
+  /** Number of an extra socket; 0 or absent = the main one of the family. */
+  readonly socket?: number | undefined
+  /** Hops this one datagram may take, 1 to 255; absent = the usual number. */
+  readonly ttl?: number | undefined
 }
 
 export interface UdpOptions {
@@ -25,10 +49,19 @@ export interface UdpOptions {
   readonly port: number
   /** Binds 127.0.0.1 and ::1 only. */
   readonly loopbackOnly: boolean
-  onDatagram(bytes: Buffer, from: RemoteInfo): void
+  onDatagram(bytes: Buffer, from: RemoteInfo, socket: number): void
   /** The system refused to send, for example because there is no route. */
-  onSendError?(to: Endpoint, code: string): void
+  onSendError?(to: Endpoint, code: string, socket: number): void
 }
+
+/** The number of the main sockets. */
+export const MAIN_SOCKET = 0
+
+/** One search for a hard NAT needs 256; the rest is for those that carry a connection already. */
+export const MAX_EXTRA_SOCKETS = 300
+
+/** What every system uses or takes for its usual number of hops, near enough: there is no way to ask the socket (RFC 1700). */
+const USUAL_TTL = 64
 
 /** More than this many unconfirmed sends mean that the system does not keep up: whoever sends must wait. */
 export const MAX_QUEUED_SENDS = 1024
@@ -56,67 +89,135 @@ class BoundSockets implements UdpSockets {
   readonly ports: UdpSockets['ports']
   queued = 0
   onDrain: (() => void) | null = null
-  readonly #v4: Socket | null
-  readonly #v6: Socket | null
+  readonly #main: Readonly<Record<AddressFamily, Socket | null>>
+  readonly #extra = new Map<number, { readonly socket: Socket; readonly family: AddressFamily }>()
+  readonly #options: UdpOptions
+  /** Extra sockets that are being opened. */
+  #opening = 0
+  #lastExtra = MAIN_SOCKET
   #full = false
   #closing: Promise<void> | null = null
-  readonly #onSendError: NonNullable<UdpOptions['onSendError']>
 
   constructor(v4: Socket | null, v6: Socket | null, options: UdpOptions) {
-    this.#v4 = v4
-    this.#v6 = v6
+    this.#main = { v4, v6 }
+    this.#options = options
     this.ports = { v4: v4?.address().port ?? null, v6: v6?.address().port ?? null }
-    this.#onSendError = options.onSendError ?? (() => {})
     for (const socket of [v4, v6]) {
       if (socket === null) continue
-      socket.on('message', options.onDatagram)
-      // Some systems report a stranger's "port unreachable" here. It concerns one datagram, not the socket.
-      socket.on('error', () => {})
-      for (const set of [() => socket.setRecvBufferSize(SOCKET_BUFFER_BYTES), () => socket.setSendBufferSize(SOCKET_BUFFER_BYTES)]) {
-        try {
-          set()
-        } catch {
-          // The system's own size then has to do.
-        }
-      }
+      this.#listen(socket, MAIN_SOCKET)
+      widenBuffers(socket)
     }
   }
 
-  send(bytes: Uint8Array, to: Endpoint): boolean {
-    const socket = familyOf(to.host) === 'v4' ? this.#v4 : this.#v6
+  get extra(): number {
+    return this.#extra.size
+  }
+
+  has(socket: number, family: AddressFamily): boolean {
+    return this.#socket(socket, family) !== null
+  }
+
+  send(bytes: Uint8Array, to: Endpoint, { socket: number = MAIN_SOCKET, ttl }: SendVia = {}): boolean {
+    const socket = this.#socket(number, familyOf(to.host))
     if (socket === null || this.#closing !== null || this.queued >= MAX_QUEUED_SENDS) {
       this.#full ||= this.queued >= MAX_QUEUED_SENDS
       return false
     }
     this.queued++
+    const done = (error: Error | null): void => {
+      this.queued--
+      if (error !== null) this.#options.onSendError?.(to, 'code' in error ? String(error.code) : 'unknown', number)
+      if (!this.#full || this.queued > MAX_QUEUED_SENDS / 2) return
+      this.#full = false
+      this.onDrain?.()
+    }
     try {
-      socket.send(bytes, to.port, to.host, (error) => {
-        this.#sent()
-        if (error !== null) this.#onSendError(to, 'code' in error ? String(error.code) : 'unknown')
-      })
+      if (ttl === undefined) socket.send(bytes, to.port, to.host, done)
+      else sendWithTtl(socket, bytes, to, ttl, done)
     } catch (error) {
       // A port or address that the system does not take at all.
-      this.#sent()
-      this.#onSendError(to, error instanceof Error && 'code' in error ? String(error.code) : 'unknown')
+      done(error instanceof Error ? error : new Error('unknown'))
     }
     return true
   }
 
-  #sent(): void {
-    this.queued--
-    if (this.#full && this.queued <= MAX_QUEUED_SENDS / 2) {
-      this.#full = false
-      this.onDrain?.()
+  async openExtra(family: AddressFamily, count: number): Promise<number[]> {
+    if (this.#main[family] === null) throw new CodedError('no-transport', 'this address family is not available here')
+    if (this.#extra.size + this.#opening + count > MAX_EXTRA_SOCKETS) throw new CodedError('busy', 'too many sockets are open already')
+    this.#opening += count
+    const bound = await Promise.all(Array.from({ length: count }, () => bind(0, family, this.#options.loopbackOnly)))
+    this.#opening -= count
+    const sockets = bound.flatMap(({ socket }) => (socket === null ? [] : [socket]))
+    if (this.#closing !== null) {
+      await Promise.all(sockets.map(closeSocket))
+      throw new CodedError('closed', 'the sockets are closed')
+    }
+    return sockets.map((socket) => {
+      const number = ++this.#lastExtra
+      this.#extra.set(number, { socket, family })
+      this.#listen(socket, number)
+      return number
+    })
+  }
+
+  widen(number: number): void {
+    const extra = this.#extra.get(number)
+    if (extra !== undefined) widenBuffers(extra.socket)
+  }
+
+  closeExtra(numbers: Iterable<number>): void {
+    for (const number of numbers) {
+      const extra = this.#extra.get(number)
+      this.#extra.delete(number)
+      extra?.socket.close()
     }
   }
 
+  #socket(number: number, family: AddressFamily): Socket | null {
+    if (number === MAIN_SOCKET) return this.#main[family]
+    const extra = this.#extra.get(number)
+    return extra?.family === family ? extra.socket : null
+  }
+
+  #listen(socket: Socket, number: number): void {
+    socket.on('message', (bytes, from) => this.#options.onDatagram(bytes, from, number))
+    // Some systems report a stranger's "port unreachable" here. It concerns one datagram, not the socket.
+    socket.on('error', () => {})
+  }
+
   close(): Promise<void> {
-    this.#closing ??= this.#closeBoth()
+    this.#closing ??= this.#closeAll()
     return this.#closing
   }
 
-  async #closeBoth(): Promise<void> {
-    await Promise.all([closeSocket(this.#v4), closeSocket(this.#v6)])
+  async #closeAll(): Promise<void> {
+    const extra = [...this.#extra.values()].map(({ socket }) => socket)
+    this.#extra.clear()
+    await Promise.all([this.#main.v4, this.#main.v6, ...extra].map(closeSocket))
+  }
+}
+
+/**
+ * The number of hops belongs to the socket, not to the datagram. It is changed for one send only, which the system takes at once while its queue is
+ * empty. Otherwise the datagram is given up: a queued one would leave with the usual number, and others would not with the low one.
+ */
+function sendWithTtl(socket: Socket, bytes: Uint8Array, to: Endpoint, ttl: number, done: (error: Error | null) => void): void {
+  if (socket.getSendQueueCount() > 0) return done(null)
+  try {
+    socket.setTTL(ttl)
+    socket.send(bytes, to.port, to.host, done)
+  } finally {
+    socket.setTTL(USUAL_TTL)
+  }
+}
+
+function widenBuffers(socket: Socket): void {
+  for (const set of [() => socket.setRecvBufferSize(SOCKET_BUFFER_BYTES), () => socket.setSendBufferSize(SOCKET_BUFFER_BYTES)]) {
+    try {
+      set()
+    } catch {
+      // The system's own size then has to do.
+    }
   }
 }
 

@@ -21,7 +21,7 @@ export interface ConnectionHost {
   stalled(connection: QuicConnection): boolean
   /** A buffer for one packet. Valid until as many packets were sent as the system may hold. */
   packetBuffer(): Uint8Array
-  transmit(packet: Uint8Array, to: Endpoint): void
+  transmit(packet: Uint8Array, to: Endpoint, socket: number): void
   /** Flush at the end of this turn of the event loop. */
   wake(connection: QuicConnection): void
   /** Flush in a millisecond or two. */
@@ -67,6 +67,8 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   readonly role: 'dialler' | 'listener'
   readonly engine: NativeQuic
   readonly native: NativeConnection
+  /** Our socket that it lives on, for good: a punched hole belongs to one port. */
+  readonly socket: number
   /** What the transport files this connection under: connection IDs as map keys. */
   readonly cidKeys: readonly string[]
   /** Whether anything has arrived on it at all. */
@@ -108,6 +110,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     readonly native: NativeConnection
     readonly cidKeys: readonly string[]
     readonly remote: Endpoint
+    readonly socket: number
     readonly handshakeMs: number
   }) {
     this.#host = host
@@ -116,10 +119,11 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     this.role = setup.role
     this.native = setup.native
     this.cidKeys = setup.cidKeys
+    this.socket = setup.socket
     this.#handshakeBy = host.now() + setup.handshakeMs
     this.#path = new ConnectionPath(
       setup.remote,
-      (datagram, to) => host.transmit(datagram, to),
+      (datagram, to) => host.transmit(datagram, to, setup.socket),
       () => host.wake(this),
     )
     this.#pacer = new Pacer(isLoopback(setup.remote.host))
@@ -367,7 +371,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     }
     if (sent === null) return 0
     const [length] = sent
-    this.#host.transmit(length === buffer.length ? buffer : buffer.subarray(0, length), this.#path.current)
+    this.#host.transmit(length === buffer.length ? buffer : buffer.subarray(0, length), this.#path.current, this.socket)
     return length
   }
 
@@ -433,7 +437,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     try {
       for (let sent = this.native.send(buffer), left = MAX_GOODBYES; sent !== null && left > 0; left--) {
         this.#goodbye = buffer.slice(0, sent[0])
-        this.#host.transmit(this.#goodbye, this.#path.current)
+        this.#host.transmit(this.#goodbye, this.#path.current, this.socket)
         sent = this.native.send(buffer)
       }
     } catch {
@@ -444,7 +448,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   #repeatGoodbye(): void {
     if (this.#goodbye === null || this.#goodbyes >= MAX_GOODBYES) return
     this.#goodbyes++
-    this.#host.transmit(this.#goodbye, this.#path.current)
+    this.#host.transmit(this.#goodbye, this.#path.current, this.socket)
   }
 
   #end(reason: CloseReason): void {

@@ -7,7 +7,7 @@ import {
 import { type GateVerdict, KnockGate } from '../../core/knock-gate.ts'
 import { type Certificate, certificateFromSeed } from '../certificate.ts'
 import type { DialTarget, KnockKind, PeerConnection, Transport } from '../transport.ts'
-import { familyOf, MAX_QUEUED_SENDS, openUdpSockets, type UdpSockets } from '../udp-socket.ts'
+import { type AddressFamily, familyOf, MAIN_SOCKET, MAX_QUEUED_SENDS, openUdpSockets, type SendVia, type UdpSockets } from '../udp-socket.ts'
 import { LOCAL_ADDRESS, makeConfig, MAX_PACKET_BYTES, REMOTE_ADDRESS } from './config.ts'
 import { beginDial, type Dial, DIAL_TIMEOUT_MS } from './dial.ts'
 import { loadNativeQuic, type NativeConfig, type NativeConnection, type NativeQuic } from './native.ts'
@@ -30,16 +30,27 @@ export interface QuicOptions {
   readonly loopbackOnly: boolean
   readonly knockSecrets: KnockSecrets
   onConnection(connection: PeerConnection, knock: KnockKind): void
-  /** Datagrams on our port that are not QUIC. Path probes of our connections are not passed on. */
-  onDatagram?(kind: 'stun' | 'own', bytes: Uint8Array, from: Endpoint): void
+  /**
+   * Datagrams on our sockets that are not QUIC. Path probes of our connections are not passed on.
+   * @param socket where it came in: 0 = the main socket of the sender's family, else a number from `openSockets`
+   */
+  onDatagram?(kind: 'stun' | 'own', bytes: Uint8Array, from: Endpoint, socket: number): void
   readonly log: (level: 'info' | 'warn' | 'error', message: string, details?: object) => void
 }
 
 export interface QuicTransport extends Transport {
   /** From now on only these are good for new connections; existing ones stay. */
   setKnockSecrets(secrets: KnockSecrets): void
-  /** One datagram as it is, from our port. Lost in silence like any other. */
-  sendDatagram(bytes: Uint8Array, to: Endpoint): void
+  /** One datagram as it is, from our port or an extra socket, with few hops if so wished. Lost in silence like any other. `bytes` must not change any more. */
+  sendDatagram(bytes: Uint8Array, to: Endpoint, via?: SendVia): void
+  /**
+   * Opens sockets on random ports beside the main one: QUIC comes in and can be dialled on them as well.
+   * @returns their numbers, to be given back with `closeSockets`; perhaps fewer than asked for
+   * @throws CodedError `busy` beyond the bound, `no-transport` when the family is not available, `closed`
+   */
+  openSockets(family: AddressFamily, count: number): Promise<number[]>
+  /** Gives sockets back. One that carries a connection is closed with it, the others now. Unknown numbers are passed over. */
+  closeSockets(sockets: Iterable<number>): void
   stats(): QuicStats
 }
 
@@ -47,6 +58,8 @@ export interface QuicStats {
   /** Established, in both roles. */
   readonly connections: number
   readonly halfOpen: number
+  /** Sockets beside the main ones. */
+  readonly extraSockets: number
   /** Datagrams that were no business of ours: noise, or for connections that are gone. */
   readonly dropped: number
   /** First packets admitted, and refused, by reason. */
@@ -87,8 +100,8 @@ export async function openQuicTransport(options: QuicOptions): Promise<QuicTrans
     await openUdpSockets({
       port: options.udpPort,
       loopbackOnly: options.loopbackOnly,
-      onDatagram: (bytes, from) => loop.onDatagram(bytes, from),
-      onSendError: (to, code) => loop.onSendError(to, code),
+      onDatagram: (bytes, from, socket) => loop.onDatagram(bytes, from, socket),
+      onSendError: (to, code, socket) => loop.onSendError(to, code, socket),
     }),
   )
   return loop
@@ -105,6 +118,10 @@ class QuicLoop implements QuicTransport, ConnectionHost {
   readonly #byCid = new Map<string, QuicConnection>()
   readonly #connections = new Set<QuicConnection>()
   readonly #dials = new Set<Dial>()
+  /** Connections on each extra socket. */
+  readonly #carried = new Map<number, number>()
+  /** Extra sockets that were given back while they carried a connection. */
+  readonly #givenBack = new Set<number>()
   readonly #ring: Uint8Array[] = []
   #ringAt = 0
   #awake: QuicConnection[] = []
@@ -148,7 +165,9 @@ class QuicLoop implements QuicTransport, ConnectionHost {
   async dial(target: DialTarget, { signal }: { signal: AbortSignal }): Promise<PeerConnection> {
     if (signal.aborted) throw new CodedError('aborted', 'the dial was called off')
     if (this.#closing !== null) throw new CodedError('closed', 'the transport is closed')
-    if (this.ports[familyOf(target.endpoint.host)] === null) throw new CodedError('unreachable', 'this address family is not available here')
+    if (!this.#sockets.has(target.socket ?? MAIN_SOCKET, familyOf(target.endpoint.host))) {
+      throw new CodedError('unreachable', 'this address family is not available here')
+    }
     const dial = beginDial(target, (listener) => this.#connect(target, listener), signal)
     this.#dials.add(dial)
     try {
@@ -162,8 +181,19 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     this.#gate.setSecrets(secrets)
   }
 
-  sendDatagram(bytes: Uint8Array, to: Endpoint): void {
-    this.#sockets.send(bytes, to)
+  sendDatagram(bytes: Uint8Array, to: Endpoint, via?: SendVia): void {
+    this.#sockets.send(bytes, to, via)
+  }
+
+  openSockets(family: AddressFamily, count: number): Promise<number[]> {
+    return this.#closing === null ? this.#sockets.openExtra(family, count) : Promise.reject(new CodedError('closed', 'the transport is closed'))
+  }
+
+  closeSockets(sockets: Iterable<number>): void {
+    for (const socket of sockets) {
+      if (this.#carried.has(socket)) this.#givenBack.add(socket)
+      else this.#sockets.closeExtra([socket])
+    }
   }
 
   stats(): QuicStats {
@@ -172,6 +202,7 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     return {
       connections,
       halfOpen: this.#gate.halfOpen,
+      extraSockets: this.#sockets.extra,
       dropped: this.#dropped,
       admitted: this.#admitted,
       refused: { ...this.#refused },
@@ -192,11 +223,13 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     await this.#sockets.close()
     this.#connections.clear()
     this.#byCid.clear()
+    this.#carried.clear()
+    this.#givenBack.clear()
   }
 
   // --- what arrives
 
-  onDatagram(bytes: Buffer, from: RemoteInfo): void {
+  onDatagram(bytes: Buffer, from: RemoteInfo, socket: number): void {
     if (this.#closing !== null) return
     switch (classifyDatagram(bytes)) {
       case 'quic-short': {
@@ -207,26 +240,27 @@ class QuicLoop implements QuicTransport, ConnectionHost {
         return
       }
       case 'quic-long':
-        this.#onLongHeader(bytes, from)
+        this.#onLongHeader(bytes, from, socket)
         return
       case 'stun':
-        this.#options.onDatagram?.('stun', bytes, { host: from.address, port: from.port })
+        this.#options.onDatagram?.('stun', bytes, { host: from.address, port: from.port }, socket)
         return
       case 'own':
-        this.#onOwn(bytes, { host: from.address, port: from.port })
+        this.#onOwn(bytes, { host: from.address, port: from.port }, socket)
         return
       case 'unknown':
         this.#dropped++
     }
   }
 
-  onSendError(to: Endpoint, code: string): void {
+  onSendError(to: Endpoint, code: string, socket: number): void {
     for (const dial of this.#dials) {
-      if (dial.target.endpoint.host === to.host && dial.target.endpoint.port === to.port) dial.onSendError(code)
+      const { endpoint, socket: from = MAIN_SOCKET } = dial.target
+      if (endpoint.host === to.host && endpoint.port === to.port && from === socket) dial.onSendError(code)
     }
   }
 
-  #onLongHeader(bytes: Buffer, from: RemoteInfo): void {
+  #onLongHeader(bytes: Buffer, from: RemoteInfo, socket: number): void {
     const header = parseLongHeader(bytes)
     const connection = header === null ? undefined : this.#byCid.get(cidKey(header.dcid))
     if (connection !== undefined) {
@@ -242,11 +276,11 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     }
     const source = sourceNetwork(from.address)
     const verdict = this.#gate.judge({ scid: header.scid, scidKey: cidKey(header.scid), source, now: this.now(), unixMs: Date.now() })
-    if (verdict.admit) this.#accept(bytes, from, cidKey(header.dcid), source, verdict.knock)
+    if (verdict.admit) this.#accept(bytes, from, socket, cidKey(header.dcid), source, verdict.knock)
     else this.#refused[verdict.reason]++
   }
 
-  #accept(bytes: Buffer, from: RemoteInfo, originalDcid: string, source: string, knock: KnockKind): void {
+  #accept(bytes: Buffer, from: RemoteInfo, socket: number, originalDcid: string, source: string, knock: KnockKind): void {
     this.#admitted++
     const scid = randomBytes(CID_BYTES)
     const native = this.engine.Connection.accept(scid, null, LOCAL_ADDRESS, REMOTE_ADDRESS, this.#config)
@@ -266,31 +300,47 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     }
     const remote = { host: from.address, port: from.port }
     const cidKeys = [cidKey(scid), originalDcid]
-    this.#add('listener', native, cidKeys, remote, ACCEPT_TIMEOUT_MS, listener).receive(bytes, from)
+    this.#add('listener', native, cidKeys, { remote, socket }, ACCEPT_TIMEOUT_MS, listener).receive(bytes, from)
   }
 
   #connect(target: DialTarget, listener: HandshakeListener): QuicConnection {
     const scid = makeKnockCid(target.knockSecret, randomBytes(KNOCK_NONCE_BYTES), Date.now(), hmac)
     const native = this.engine.Connection.connect(null, scid, LOCAL_ADDRESS, REMOTE_ADDRESS, this.#config)
-    const connection = this.#add('dialler', native, [cidKey(scid)], target.endpoint, DIAL_TIMEOUT_MS, listener)
+    const path = { remote: target.endpoint, socket: target.socket ?? MAIN_SOCKET }
+    const connection = this.#add('dialler', native, [cidKey(scid)], path, DIAL_TIMEOUT_MS, listener)
     this.wake(connection)
     return connection
   }
 
   #add(
-    role: 'dialler' | 'listener', native: NativeConnection, cidKeys: readonly string[], remote: Endpoint, handshakeMs: number,
-    listener: HandshakeListener,
+    role: 'dialler' | 'listener', native: NativeConnection, cidKeys: readonly string[], path: { readonly remote: Endpoint; readonly socket: number },
+    handshakeMs: number, listener: HandshakeListener,
   ): QuicConnection {
-    const connection = new QuicConnection(this, listener, { role, native, cidKeys, remote, handshakeMs })
+    const connection = new QuicConnection(this, listener, { role, native, cidKeys, ...path, handshakeMs })
     this.#connections.add(connection)
+    if (path.socket !== MAIN_SOCKET) this.#carry(path.socket)
     for (const key of cidKeys) this.#byCid.set(key, connection)
     return connection
   }
 
-  #onOwn(bytes: Buffer, from: Endpoint): void {
+  #carry(socket: number): void {
+    this.#carried.set(socket, (this.#carried.get(socket) ?? 0) + 1)
+    this.#sockets.widen(socket)
+  }
+
+  #release(socket: number): void {
+    const left = (this.#carried.get(socket) ?? 0) - 1
+    if (left > 0) this.#carried.set(socket, left)
+    else {
+      this.#carried.delete(socket)
+      if (this.#givenBack.delete(socket)) this.#sockets.closeExtra([socket])
+    }
+  }
+
+  #onOwn(bytes: Buffer, from: Endpoint, socket: number): void {
     const type = ownDatagramType(bytes)
     if (type === undefined) {
-      this.#options.onDatagram?.('own', bytes, from)
+      this.#options.onDatagram?.('own', bytes, from, socket)
       return
     }
     const now = this.now()
@@ -319,9 +369,9 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     return this.#ring[this.#ringAt]!
   }
 
-  transmit(packet: Uint8Array, to: Endpoint): void {
+  transmit(packet: Uint8Array, to: Endpoint, socket: number): void {
     this.#ringAt = (this.#ringAt + 1) % RING_SLOTS
-    this.#sockets.send(packet, to)
+    this.#sockets.send(packet, to, { socket })
   }
 
   wake(connection: QuicConnection): void {
@@ -345,7 +395,8 @@ class QuicLoop implements QuicTransport, ConnectionHost {
   }
 
   gone(connection: QuicConnection): void {
-    this.#connections.delete(connection)
+    if (!this.#connections.delete(connection)) return
+    if (connection.socket !== MAIN_SOCKET) this.#release(connection.socket)
     this.#drowsy.delete(connection)
     this.#stalled.delete(connection)
     for (const key of connection.cidKeys) if (this.#byCid.get(key) === connection) this.#byCid.delete(key)
