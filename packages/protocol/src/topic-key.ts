@@ -1,4 +1,5 @@
 import { scryptAsync } from '@noble/hashes/scrypt.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { asciiBytes, concatBytes } from './bytes.ts'
 import { nobleHmac } from './hmac.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
@@ -53,7 +54,7 @@ function tooLong(): { readonly ok: false; readonly error: TopicFault } {
 
 /** @param topic as `parseTopic` gave it; takes about a second */
 export async function deriveTopicKeys(topic: string, kdf: TopicKdf = nobleKdf): Promise<TopicKeys> {
-  const root = await kdf(new TextEncoder().encode(topic))
+  const root = await kdf(utf8ToBytes(topic))
   return { seal: nobleHmac(root, SEAL_LABEL), name: nobleHmac(root, NAME_LABEL) }
 }
 
