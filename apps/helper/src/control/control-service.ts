@@ -78,7 +78,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
         book.setWanted(known.peerId, true)
         await state.publishPolicy()
       }
-      return network.connect({ keyHash, knockSecret: Buffer.from(parsed.value.knockSecret).toString('hex'), addresses: parsed.value.addresses })
+      return network.connect({ keyHash, knockSecret: Buffer.from(parsed.value.knockSecret).toString('hex'), addresses: parsed.value.addresses, natKind: parsed.value.natKind })
     },
     disconnect: async ({ peerId }) => {
       knownPeer(peerId)

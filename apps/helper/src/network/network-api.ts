@@ -80,6 +80,8 @@ export interface ConnectTarget {
   readonly keyHash: string
   readonly knockSecret: string
   readonly addresses: readonly Endpoint[]
+  /** What the code says of the NAT in front of its owner; absent = not known. */
+  readonly natKind?: NatKind
 }
 
 export interface FileJob {
