@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { CodedError, addressScope, formatEndpoint, parseEndpoint } from '@harddrive-party/protocol'
-import type { Endpoint, HelloMessage, PeerId } from '@harddrive-party/protocol'
+import type { Endpoint, HelloMessage, PeerId, PeerRecord } from '@harddrive-party/protocol'
 import type { PeerPath, PeerState } from '@harddrive-party/protocol/control'
 import { PeerLinksMachine } from '../core/peer-links.ts'
-import type { LinkStatus, LinksEffect, LinksInput } from '../core/peer-link-messages.ts'
+import type { LinkStatus, LinksEffect, LinksInput, RecordOrigin } from '../core/peer-link-messages.ts'
 import type { ConnectTarget, NetworkEvent, PeerStatus, Policy } from '../network/network-api.ts'
 import { drive, systemClock } from './drive.ts'
 import type { Clock, Driven } from './drive.ts'
@@ -37,6 +37,8 @@ export interface PeerLinksOptions {
   /** A stream that a peer opened after hello: a request to be answered. */
   serve(connection: PeerConnection, stream: PeerStream): void
   log(message: string, details?: Record<string, unknown>): void
+  /** Of somebody we know, a newer record has been learnt. */
+  onRecord?(record: PeerRecord): void
   readonly clock?: Clock
 }
 
@@ -56,6 +58,11 @@ export interface PeerLinks {
   /** The connection to send requests on; undefined unless the peer is `connected`. Ask anew for every request. */
   connection(peerId: PeerId): PeerConnection | undefined
   statuses(): PeerStatus[]
+  /**
+   * Takes a record whose signature and time were checked. Hints about somebody unknown are passed over.
+   * @param options.live its owner is trying to reach us at this moment
+   */
+  learn(record: PeerRecord, origin: RecordOrigin, options?: { readonly live?: boolean }): void
   /** The machine slept or changed networks: absent peers are tried at once. */
   wake(): void
   /** Says goodbye to everybody. Idempotent. */
@@ -159,6 +166,10 @@ class OpenPeerLinks implements PeerLinks {
     return this.#machine.statuses().map(({ peerId, status }) => this.#describe(peerId, status))
   }
 
+  learn(record: PeerRecord, origin: RecordOrigin, { live = false }: { readonly live?: boolean } = {}): void {
+    this.#driven.input({ type: 'learned', record, knockSecret: Buffer.from(record.knockSecret).toString('hex'), origin, live })
+  }
+
   wake(): void {
     this.#driven.input({ type: 'wake' })
   }
@@ -187,6 +198,7 @@ class OpenPeerLinks implements PeerLinks {
       case 'probe': return void this.#probe(effect.link)
       case 'close': return this.#close(effect.link, effect.code)
       case 'known': return this.#known(effect.peerId, effect.link)
+      case 'record': return this.#options.onRecord?.(effect.record)
       case 'status': return this.#options.emit({ type: 'peer', peer: this.#describe(effect.peerId, effect.status) })
       case 'connect-succeeded':
         this.#connects.get(effect.connect)?.resolve({ peerId: effect.peerId, state: effect.state })

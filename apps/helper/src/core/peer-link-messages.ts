@@ -1,4 +1,4 @@
-import type { Endpoint, ErrorCode, Fault, PeerId } from '@harddrive-party/protocol'
+import type { Endpoint, ErrorCode, Fault, PeerId, PeerRecord } from '@harddrive-party/protocol'
 import type { KnockName } from './knock-gate.ts'
 
 /** What goes into and comes out of the machine in `peer-links.ts`. Shapes and the wording of failures only; decides nothing. */
@@ -8,6 +8,12 @@ export type LinkRole = 'dialler' | 'listener'
 export type LinkState = 'offline' | 'dialling' | 'waiting' | 'asks' | 'connected' | 'away' | 'blocked'
 /** The close codes that this machine gives or reads: those of the wire, and `lost` for a connection that ended without a word. */
 export type LinkCloseCode = 'goodbye' | 'duplicate' | 'refused' | 'blocked' | 'protocol' | 'restart' | 'wrong-identity'
+
+/**
+ * Where a signed record came from. `gossip` and `lan` are hints: they say more of somebody whom we know or want already. A `topic` that we joined and an
+ * `introduction` that was accepted make us dial somebody new.
+ */
+export type RecordOrigin = 'topic' | 'gossip' | 'lan' | 'introduction'
 
 export interface LinkPolicy {
   /** Changes when the announce code is renewed. */
@@ -34,6 +40,11 @@ export type LinksInput =
   | { readonly type: 'disconnect'; readonly peerId: PeerId }
   | { readonly type: 'reconnect'; readonly peerId: PeerId }
   | { readonly type: 'answer'; readonly peerId: PeerId; readonly accept: boolean }
+  /**
+   * A record whose signature is good and whose time has not passed. `live`: its owner is trying to reach us at this moment.
+   * `knockSecret`: the record's, hex.
+   */
+  | { readonly type: 'learned'; readonly record: PeerRecord; readonly knockSecret: string; readonly origin: RecordOrigin; readonly live: boolean }
   /** The machine woke up or changed networks: waiting for the next attempt makes no sense any more. */
   | { readonly type: 'wake' }
   /** Somebody connected to us and proved a key. */
@@ -69,6 +80,8 @@ export type LinksEffect =
   | { readonly type: 'close'; readonly link: number; readonly code: LinkCloseCode }
   /** This peer is let in or let us in: it is to be remembered. */
   | { readonly type: 'known'; readonly peerId: PeerId; readonly link: number }
+  /** Of somebody we know, a newer record than the one before: it is to be remembered. */
+  | { readonly type: 'record'; readonly record: PeerRecord }
   | { readonly type: 'status'; readonly peerId: PeerId; readonly status: LinkStatus }
   | { readonly type: 'connect-succeeded'; readonly connect: number; readonly peerId: PeerId; readonly state: 'connected' | 'waiting' }
   | { readonly type: 'connect-failed'; readonly connect: number; readonly fault: LinkFault }

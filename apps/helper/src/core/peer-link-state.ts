@@ -1,5 +1,5 @@
 import { keyHashOf } from '@harddrive-party/protocol'
-import type { Endpoint, PeerId } from '@harddrive-party/protocol'
+import type { Endpoint, PeerId, PeerRecord, ReachCandidate } from '@harddrive-party/protocol'
 import { chooseConnection } from './connection-set.ts'
 import type { Candidate } from './connection-set.ts'
 import type { Dialling } from './diallings.ts'
@@ -33,9 +33,17 @@ export interface Wish {
   dialling: Dialling | null
 }
 
+/** What the newest signed record that we have seen of a peer says. */
+export interface LearntReach {
+  readonly record: PeerRecord
+  /** Hex; null once a hello has given us a newer one. */
+  readonly knockSecret: string | null
+}
+
 export interface Peer {
   readonly peerId: PeerId
   policy: LinkPolicyPeer | null
+  reach: LearntReach | null
   away: boolean
   /** Let in before the policy could know of it. */
   introduced: boolean
@@ -52,7 +60,7 @@ export interface Peer {
 
 export function newPeer(peerId: PeerId): Peer {
   return {
-    peerId, policy: null, away: false, introduced: false, wish: null, dialling: null, links: new Set(), retryAt: undefined, failures: 0, fault: null,
+    peerId, policy: null, reach: null, away: false, introduced: false, wish: null, dialling: null, links: new Set(), retryAt: undefined, failures: 0, fault: null,
     told: null,
   }
 }
@@ -83,12 +91,34 @@ export function retryDelayMs(failures: number, random: number): number {
   return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
 }
 
+/** When something is due next. */
+export function earliest(at: number | undefined, links: Iterable<Link>, peers: Iterable<Peer>): number | undefined {
+  let first = at ?? Infinity
+  for (const { until } of links) first = Math.min(first, until ?? Infinity)
+  for (const { retryAt } of peers) first = Math.min(first, retryAt ?? Infinity)
+  return first === Infinity ? undefined : first
+}
+
 /** Whether it should be dialled by itself and can be. */
 export function canDial(peer: Peer): boolean {
   if (peer.away || peer.policy?.blocked || peer.dialling) return false
   if ([...peer.links].some((link) => link.phase === 'ready' || link.role === 'dialler')) return false
   if (peer.wish?.held) return true
-  return peer.policy !== null && peer.policy.knockSecret !== null && peer.policy.addresses.length > 0
+  return peer.policy !== null && secretOf(peer) !== null && candidatesOf(peer).length > 0
+}
+
+/** Where it may be reached: what worked or was said before, then what its record says. */
+export function candidatesOf({ policy, wish, reach }: Peer): ReachCandidate[] {
+  return [
+    ...(wish?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'peer' }) as const),
+    ...(policy?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'worked' }) as const),
+    ...(reach?.record.addresses ?? []).map(({ endpoint }) => ({ endpoint, source: 'record' }) as const),
+  ]
+}
+
+/** What its gate wants to be shown, hex: a person's wish has its own, then the newest word counts. */
+export function secretOf({ policy, wish, reach }: Peer): string | null {
+  return wish?.knockSecret ?? reach?.knockSecret ?? policy?.knockSecret ?? null
 }
 
 /** The connection that is used for requests. */

@@ -6,10 +6,15 @@ import { Diallings } from './diallings.ts'
 import type { Dialling, DiallingStart } from './diallings.ts'
 import type { KnockName } from './knock-gate.ts'
 import type { Machine } from './machine.ts'
+import { introduces, takeRecord } from './learnt-record.ts'
+import type { RecordInput } from './learnt-record.ts'
 import { closeFault } from './peer-link-messages.ts'
 import type { LinkCloseCode, LinkFault, LinkPolicy, LinkRole, LinkStatus, LinksEffect, LinksInput } from './peer-link-messages.ts'
-import { START_SPREAD_MS, canDial, chosenLink, isStranger, isWorthTelling, keyHashText, newPeer, retryDelayMs, statusOf } from './peer-link-state.ts'
+import {
+  START_SPREAD_MS, canDial, candidatesOf, chosenLink, earliest, isStranger, isWorthTelling, keyHashText, retryDelayMs, secretOf, statusOf,
+} from './peer-link-state.ts'
 import type { Link, Peer, Wish } from './peer-link-state.ts'
+import { PeerTable } from './peer-table.ts'
 
 /**
  * Decides with whom we are connected: who is let in, which connection per peer is kept, whom we dial and when again. It knows connections by
@@ -35,10 +40,8 @@ export interface PeerLinksOptions {
 export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   readonly #self: PeerId
   readonly #options: PeerLinksOptions
-  readonly #peers = new Map<PeerId, Peer>()
+  readonly #peers = new PeerTable()
   readonly #links = new Map<number, Link>()
-  /** Wishes whose owner's whole key is not known yet, by key hash. */
-  readonly #wishes = new Map<string, Wish>()
   readonly #diallings = new Diallings({
     order: (effect) => void this.#effects.push(effect),
     ended: (dialling, fault) => this.#diallingEnded(dialling, fault),
@@ -54,14 +57,8 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   }
 
   get deadline(): number | undefined {
-    let earliest: number | undefined
-    const consider = (at: number | undefined): void => {
-      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
-    }
-    for (const link of this.#links.values()) consider(link.until)
-    consider(this.#diallings.deadline)
-    if (!this.#diallings.isFull) for (const peer of this.#peers.values()) consider(peer.retryAt)
-    return earliest
+    const due = this.#diallings.isFull ? [] : this.#peers.values()
+    return earliest(this.#diallings.deadline, this.#links.values(), due)
   }
 
   step(now: number, input: LinksInput): LinksEffect[] {
@@ -96,6 +93,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
       case 'disconnect': return this.#disconnect(input.peerId)
       case 'reconnect': return this.#reconnect(input.peerId)
       case 'answer': return this.#answer(input.peerId, input.accept)
+      case 'learned': return this.#learned(input)
       case 'wake':
         for (const peer of this.#peers.values()) if (peer.retryAt !== undefined) this.#retrySoon(peer)
         return
@@ -144,9 +142,10 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     named.delete(this.#self)
     for (const peer of this.#peers.values()) if (peer.policy && !named.has(peer.peerId)) this.#forget(peer)
     for (const entry of named.values()) {
-      const peer = this.#peerOf(entry.peerId)
+      const peer = this.#peers.of(entry.peerId)
       const before = peer.policy
       peer.policy = entry
+      if (before && before.knockSecret !== entry.knockSecret && peer.reach) peer.reach = { ...peer.reach, knockSecret: null }
       peer.introduced = false
       // `disconnect` and `reconnect` came first; a policy on its way at that moment must not undo them.
       if (before === null) peer.away ||= !entry.wanted
@@ -177,14 +176,14 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     const { connect, keyHash, knockSecret, addresses } = input
     const fail = (fault: LinkFault): void => void this.#effects.push({ type: 'connect-failed', connect, fault })
     if (keyHash === keyHashText(this.#self)) return fail({ code: 'bad-request', message: 'this is your own code' })
-    const peer = [...this.#peers.values()].find((candidate) => keyHashText(candidate.peerId) === keyHash)
+    const peer = this.#peers.byKeyHash(keyHash)
     if (peer?.policy?.blocked) return fail({ code: 'blocked', message: 'you have blocked this peer' })
-    const earlier = peer ? peer.wish : this.#wishes.get(keyHash)
+    const earlier = peer ? peer.wish : this.#peers.wishes.get(keyHash)
     const wish: Wish = { keyHash, knockSecret, addresses, connects: [...(earlier?.connects ?? []), connect], held: earlier?.held ?? false, dialling: null }
     // A dialling under way may know the wrong secret or addresses: the newest code is what counts.
     this.#stopDialling(peer?.dialling ?? earlier?.dialling ?? null)
     if (!peer) {
-      this.#wishes.set(keyHash, wish)
+      this.#peers.wishes.set(keyHash, wish)
       return this.#dialWish(wish, null)
     }
     peer.away = false
@@ -198,8 +197,8 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   }
 
   #dialWish(wish: Wish, peer: Peer | null): void {
-    const addresses = [...wish.addresses, ...(peer?.policy?.addresses ?? [])]
-    this.#startDialling({ wish, peer, addresses, knockSecret: wish.knockSecret, expect: peer ? { peerId: peer.peerId } : { keyHash: wish.keyHash } })
+    if (peer) return this.#dialKnown(peer)
+    this.#startDialling({ wish, peer, addresses: wish.addresses, knockSecret: wish.knockSecret, expect: { keyHash: wish.keyHash } })
   }
 
   #disconnect(peerId: PeerId): void {
@@ -240,7 +239,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   #arrived(link: number, peerId: PeerId, knock: KnockName): void {
     const close = (code: LinkCloseCode): void => void this.#effects.push({ type: 'close', link, code })
     if (peerId === this.#self || this.#links.size >= MAX_CONNECTIONS) return close('refused')
-    const peer = this.#peerOf(peerId)
+    const peer = this.#peers.of(peerId)
     if (peer.policy?.blocked) return close('blocked')
     if (peer.away) return close('refused')
     if (isStranger(peer) && this.#admission.isFullOfStrangers(this.#links.values())) return close('refused')
@@ -378,7 +377,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     wish.connects = []
     if (wish.held && fault.code !== 'aborted' && fault.code !== 'blocked') return
     if (peer?.wish === wish) peer.wish = null
-    if (this.#wishes.get(wish.keyHash) === wish) this.#wishes.delete(wish.keyHash)
+    if (this.#peers.wishes.get(wish.keyHash) === wish) this.#peers.wishes.delete(wish.keyHash)
   }
 
   #settle(peer: Peer, state: 'connected' | 'waiting'): void {
@@ -417,7 +416,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     const found = this.#diallings.find(dial)
     // Given up meanwhile, since another connection was there first or nobody wants it any more: say so instead of hello.
     if (!found) return void this.#effects.push({ type: 'close', link, code: 'duplicate' })
-    const peer = this.#peerOf(peerId)
+    const peer = this.#peers.of(peerId)
     this.#diallings.step(this.#now, found.dialling, { type: 'attempt-succeeded', attempt: found.attempt })
     const { peer: expected, wish } = found.dialling
     if (expected !== peer) {
@@ -441,32 +440,31 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
       if (peer.retryAt === undefined || peer.retryAt > this.#now || this.#diallings.isFull) continue
       peer.retryAt = undefined
       if (!canDial(peer)) continue
-      if (peer.wish?.held) this.#dialWish(peer.wish, peer)
-      else if (peer.policy?.knockSecret) {
-        const { addresses, knockSecret, peerId } = peer.policy
-        this.#startDialling({ wish: null, peer, addresses, knockSecret, expect: { peerId } })
-      }
+      this.#dialKnown(peer)
     }
+  }
+
+  #dialKnown(peer: Peer): void {
+    const knockSecret = secretOf(peer)
+    const addresses = candidatesOf(peer).map(({ endpoint }) => endpoint)
+    if (knockSecret !== null) this.#startDialling({ wish: peer.wish, peer, addresses, knockSecret, expect: { peerId: peer.peerId } })
+  }
+
+  #learned(input: RecordInput): void {
+    const { record, origin } = input
+    if (record.peerId === this.#self) return
+    // Hints make nobody new.
+    if (!introduces(origin) && !this.#peers.isNamed(record.peerId)) return
+    const peer = this.#peers.of(record.peerId)
+    const { isNews, meaning } = takeRecord(this.#self, peer, input)
+    if (isNews && peer.policy) this.#effects.push({ type: 'record', record })
+    const asking = [...peer.links].find((link) => link.phase === 'asks')
+    if (meaning === 'admit' && asking) this.#admit(asking)
+    if (meaning === 'dial') this.#dialKnown(peer)
+    if (meaning === 'retry') this.#retrySoon(peer)
   }
 
   // --- what is said about peers
-
-  #peerOf(peerId: PeerId): Peer {
-    let peer = this.#peers.get(peerId)
-    if (!peer) {
-      peer = newPeer(peerId)
-      this.#peers.set(peerId, peer)
-      // Whom we are dialling by the hash of a key gets a whole key now.
-      const wish = this.#wishes.get(keyHashText(peerId))
-      if (wish) {
-        this.#wishes.delete(wish.keyHash)
-        peer.wish = wish
-        peer.dialling = wish.dialling
-        if (wish.dialling) wish.dialling.peer = peer
-      }
-    }
-    return peer
-  }
 
   #tell(peer: Peer): void {
     const status = statusOf(this.#self, peer)
