@@ -11,6 +11,15 @@ export interface Endpoint {
 export type AddressFamily = 4 | 6
 
 /**
+ * An address at which somebody may be reachable, and how it became known: an interface of the owner, what a STUN server saw, a port mapping in the router,
+ * told by the peer in `hello`, from a signed record, seen on the local network, or one that has worked before.
+ */
+export interface ReachCandidate {
+  readonly endpoint: Endpoint
+  readonly source: 'interface' | 'stun' | 'mapping' | 'peer' | 'record' | 'lan' | 'worked'
+}
+
+/**
  * An address at which a peer may be reached, and who says so: its own `interface`, what `stun` servers see, a port `mapping` of its router, the `peer`
  * (in hello or a code), a signed `record`, the `lan` it was heard on, or that it `worked` before.
  */

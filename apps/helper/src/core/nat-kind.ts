@@ -1,6 +1,22 @@
 /** Decides what stands between us and the world from what STUN servers say they see of us. One address family at a time. */
 import type { Endpoint, NatKind } from '@harddrive-party/protocol'
 
+/** What is known of the NAT in front of a helper, in one address family. */
+export interface NatFacts {
+  readonly kind: NatKind
+  /** Counting: how far apart the ports of successive flows are. */
+  readonly step?: number
+  /** Block: the lowest and highest port, both included. */
+  readonly block?: PortBlock
+  /** The outside port that was handed out last, as far as is known. Ages quickly. */
+  readonly lastPort?: number
+}
+
+export interface PortBlock {
+  readonly low: number
+  readonly high: number
+}
+
 export interface MappingSample {
   /** Who was asked. Samples of one server do not count twice. */
   readonly server: Endpoint
