@@ -19,15 +19,6 @@ export interface ReachCandidate {
   readonly source: 'interface' | 'stun' | 'mapping' | 'peer' | 'record' | 'lan' | 'worked'
 }
 
-/**
- * An address at which a peer may be reached, and who says so: its own `interface`, what `stun` servers see, a port `mapping` of its router, the `peer`
- * (in hello or a code), a signed `record`, the `lan` it was heard on, or that it `worked` before.
- */
-export interface ReachCandidate {
-  readonly endpoint: Endpoint
-  readonly source: 'interface' | 'stun' | 'mapping' | 'peer' | 'record' | 'lan' | 'worked'
-}
-
 /** `192.0.2.1:4433` or `[2001:db8::1]:4433`. */
 export function formatEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

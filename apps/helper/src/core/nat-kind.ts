@@ -1,5 +1,6 @@
 /** Decides what stands between us and the world from what STUN servers say they see of us. One address family at a time. */
 import type { Endpoint, NatKind } from '@harddrive-party/protocol'
+import type { PortBlock } from './own-reach.ts'
 
 /** What is known of the NAT in front of a helper, in one address family. */
 export interface NatFacts {
@@ -10,11 +11,6 @@ export interface NatFacts {
   readonly block?: PortBlock
   /** The outside port that was handed out last, as far as is known. Ages quickly. */
   readonly lastPort?: number
-}
-
-export interface PortBlock {
-  readonly low: number
-  readonly high: number
 }
 
 export interface MappingSample {

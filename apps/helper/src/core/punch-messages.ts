@@ -1,26 +1,24 @@
 /** What a puncher is given, hears and asks for: the plain data between punching and the sockets. Decides nothing. */
-import type { Endpoint, Hmac, ReachCandidate } from '@harddrive-party/protocol'
-import type { NatFacts } from './nat-kind.ts'
+import type { Endpoint, Hmac, NatKind, ReachCandidate } from '@harddrive-party/protocol'
+import type { InterfaceAddress, PortBlock } from './own-reach.ts'
 import type { PacketBudget } from './packet-budget.ts'
 
-/** A network that an interface of ours is in: only there are private addresses that others told us of worth a packet. */
-export interface OwnNetwork {
-  readonly host: string
-  readonly prefixLength: number
+/** What is known of the NAT of one side, as in `OwnReach` and in a peer record; `block`, `step` and `lastPort` concern IPv4. */
+export interface PunchSide {
+  readonly nat: { readonly v4: NatKind; readonly v6: NatKind }
+  readonly block?: PortBlock
+  readonly step?: number
+  readonly lastPort?: number
+}
+
+export interface PunchPeer extends PunchSide {
+  readonly candidates: readonly ReachCandidate[]
 }
 
 export interface PunchOptions {
-  readonly own: {
-    /** Null where we have no socket or no address of that family. */
-    readonly v4: NatFacts | null
-    readonly v6: NatFacts | null
-    readonly networks: readonly OwnNetwork[]
-  }
-  readonly theirs: {
-    readonly candidates: readonly ReachCandidate[]
-    readonly v4: NatFacts
-    readonly v6: NatFacts
-  }
+  /** An `OwnReach` will do. Private addresses that others told us of are worth a packet only in networks of these interfaces. */
+  readonly own: PunchSide & { readonly interfaces: readonly InterfaceAddress[] }
+  readonly theirs: PunchPeer
   /** 16 bytes each, `keyHashOf`: they say who knocks at whom. The side with the smaller one decides which path is used. */
   readonly keyHashes: { readonly ours: Uint8Array; readonly theirs: Uint8Array }
   readonly secrets: {
@@ -53,7 +51,7 @@ export type PunchInput =
   /** The answer to `open-sockets`: as many as could be opened, in any order. Numbers are unique among all sockets and never 0. */
   | { readonly type: 'sockets-opened'; readonly ids: readonly number[] }
   /** The other side is known to start at this moment; with what is newly known of it. */
-  | { readonly type: 'live-signal'; readonly theirs?: PunchOptions['theirs'] }
+  | { readonly type: 'live-signal'; readonly theirs?: PunchPeer }
   | { readonly type: 'abort' }
   | { readonly type: 'tick' }
 
