@@ -1,6 +1,7 @@
 /** What a puncher is given, hears and asks for: the plain data between punching and the sockets. Decides nothing. */
 import type { Endpoint, Hmac, NatKind, ReachCandidate } from '@harddrive-party/protocol'
-import type { InterfaceAddress, PortBlock } from './own-reach.ts'
+import type { PortBlock } from './nat-kind.ts'
+import type { InterfaceAddress } from './own-reach.ts'
 import type { PacketBudget } from './packet-budget.ts'
 
 /** What is known of the NAT of one side, as in `OwnReach` and in a peer record; `block`, `step` and `lastPort` concern IPv4. */
