@@ -3,7 +3,7 @@ import { access, constants, mkdir, realpath, rm } from 'node:fs/promises'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { fileURLToPath } from 'node:url'
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
-import type { ControlApi, DiagnosticsInfo, StatusInfo } from '@harddrive-party/protocol/control'
+import type { ControlApi, DiagnosticsInfo, Settings, StatusInfo } from '@harddrive-party/protocol/control'
 import { storagePaths } from './adapters/app-paths.ts'
 import { openDevices } from './adapters/devices-store.ts'
 import { openIdentity } from './adapters/identity.ts'
@@ -19,12 +19,13 @@ import { createAnnounceCodes } from './control/announce-codes.ts'
 import { createControlHub } from './control/control-events.ts'
 import { createControlService } from './control/control-service.ts'
 import { openApiToken, openCliDevice, removeHelperFile, writeHelperFile } from './control/helper-file.ts'
-import { type HelperState, createHelperState } from './control/helper-state.ts'
+import { type HelperState, createHelperState, reachOf } from './control/helper-state.ts'
 import { openControlServer } from './control/http-server.ts'
 import { createPeerBook } from './control/peer-book.ts'
 import type { Devices, Shares } from './control/services.ts'
-import { createSettings } from './control/settings.ts'
+import { createSettings, defaultSettings } from './control/settings.ts'
 import { createStatusBook } from './control/status-book.ts'
+import { createTopicBook } from './control/topic-book.ts'
 import { forwardCalls } from './network/ipc.ts'
 import type { NetworkEvent } from './network/network-api.ts'
 import { type NetworkProcess, openNetworkProcess } from './network/network-process.ts'
@@ -44,6 +45,10 @@ export interface HelperOptions {
   /** `host:port`; none = ask nobody. */
   readonly stunServers: readonly string[]
   readonly loopbackOnly: boolean
+  /** Joined besides those of before, and kept. */
+  readonly topics?: readonly string[]
+  /** For this run, instead of what was set. */
+  readonly meeting?: Partial<Pick<Settings, 'localDiscovery' | 'portMapping' | 'mqttBrokers'>>
   /** Absent = the one of last time, at first any. */
   readonly udpPort?: number
   readonly verbose: boolean
@@ -106,8 +111,11 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const hub = createControlHub()
   const settings = createSettings({
     store,
-    defaults: { askBeforeAccepting: false, downloadDirectory: options.defaultDownloadDirectory },
-    ...(options.downloadDirectory === undefined ? {} : { override: { downloadDirectory: await makeDirectory(options.downloadDirectory, 'download directory') } }),
+    defaults: defaultSettings(options.defaultDownloadDirectory),
+    override: {
+      ...options.meeting,
+      ...(options.downloadDirectory === undefined ? {} : { downloadDirectory: await makeDirectory(options.downloadDirectory, 'download directory') }),
+    },
     onChange: hub.push,
   })
   const downloadDirectory = await makeDirectory(settings.current().downloadDirectory, 'download directory')
@@ -116,6 +124,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     version: VERSION, peerId, name, startedAt, downloadDirectory: () => settings.current().downloadDirectory, nameOf: book.nameOf, onChange: hub.push,
   })
   closers.add(status.close)
+  const topics = createTopicBook({ topics: () => settings.current().topics, onChange: hub.push })
   const devices = openDevices({ store, now: Date.now, onError })
   await introduceCommandLine(paths.root, devices)
 
@@ -147,7 +156,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   })
   closers.add(transfers.close)
   const helperState = createHelperState({
-    network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, onChange: hub.push, onError,
+    network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, topics, onChange: hub.push, onError,
   })
 
   const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS })
@@ -161,7 +170,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const { stop, stopped, onStop } = createStop(closers)
   const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>
     createControlService({
-      peerId, network, shares, transfers, book, codes, settings, status, devices, diagnostics,
+      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, diagnostics,
       state: helperState,
       createPairingLink: () => server.createPairingLink(),
       // The answer to whoever asked should still leave.
@@ -182,6 +191,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   lock.announce(ui)
 
   await addShares(shares, options.shareDirectories)
+  await settings.update({ topics: [...new Set([...settings.current().topics, ...(options.topics ?? [])])] })
   state = helperState
   const ports = store.table<{ port: number }>('udp-port', decodePort)
   const ready = waitForNetwork()
@@ -197,6 +207,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
       policy: helperState.policy(),
       uiOrigins: [ui],
       verbose: options.verbose,
+      ...reachOf(settings.current()),
     },
     entry: fileURLToPath(new URL('./network-main.js', import.meta.url)),
     onEvent: (event) => {

@@ -23,7 +23,8 @@ const SNAPSHOT: ControlSnapshot = {
     version: '0.1.0', peerId: ID, name: 'Quiet Fox', natKind: 'consistent', udp: { v4: 4433, v6: null }, addresses: ['192.168.1.5:4433'], network: 'ready',
     downloadDirectory: '/d', freeBytes: 1e9, startedAt: 1,
   },
-  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], settings: { askBeforeAccepting: false, downloadDirectory: '/d' },
+  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }],
+  settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, mqttBrokers: [] },
 }
 
 interface Fake extends HelperSession {

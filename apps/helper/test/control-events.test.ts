@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ControlChange, ControlEvent, TransferInfo } from '@harddrive-party/protocol/control'
 import type { PeerId, SharePath } from '@harddrive-party/protocol'
 import { createControlHub } from '../src/control/control-events.ts'
+import { defaultSettings } from '../src/control/settings.ts'
 
 const transfer = (transferId: string, bytes: number, state: TransferInfo['state'] = 'running'): ControlChange => ({
   type: 'transfer',
@@ -10,7 +11,7 @@ const transfer = (transferId: string, bytes: number, state: TransferInfo['state'
     files: { done: 0, failed: 0, total: 1 }, bytesPerSecond: 1, target: null, notices: [], addedAt: 0, endedAt: null,
   },
 })
-const setting = (downloadDirectory: string): ControlChange => ({ type: 'settings', settings: { askBeforeAccepting: false, downloadDirectory } })
+const setting = (downloadDirectory: string): ControlChange => ({ type: 'settings', settings: defaultSettings(downloadDirectory) })
 
 beforeEach(() => {
   vi.useFakeTimers()

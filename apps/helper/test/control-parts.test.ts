@@ -10,7 +10,7 @@ import { createAnnounceCodes } from '../src/control/announce-codes.ts'
 import { browseFolders } from '../src/control/browse-folders.ts'
 import { openApiToken, openCliDevice, readHelperFile, removeHelperFile, writeHelperFile } from '../src/control/helper-file.ts'
 import { createPeerBook } from '../src/control/peer-book.ts'
-import { createSettings } from '../src/control/settings.ts'
+import { createSettings, defaultSettings } from '../src/control/settings.ts'
 import type { PeerStatus } from '../src/network/network-api.ts'
 
 const A = 'a1'.repeat(32) as PeerId
@@ -204,14 +204,14 @@ describe('announce codes', () => {
 })
 
 describe('settings', () => {
-  const defaults = { askBeforeAccepting: false, downloadDirectory: '/default' }
+  const defaults = defaultSettings('/default')
   it('survive a restart; what the command line says does not', async () => {
     const settings = createSettings({ store, defaults, override: { downloadDirectory: '/this time' }, onChange })
     expect(settings.current().downloadDirectory).toBe('/this time')
     await settings.update({ askBeforeAccepting: true })
-    expect(changes).toEqual([{ type: 'settings', settings: { askBeforeAccepting: true, downloadDirectory: '/this time' } }])
+    expect(changes).toEqual([{ type: 'settings', settings: { ...defaults, askBeforeAccepting: true, downloadDirectory: '/this time' } }])
     await reopen()
-    expect(createSettings({ store, defaults, onChange }).current()).toEqual({ askBeforeAccepting: true, downloadDirectory: '/default' })
+    expect(createSettings({ store, defaults, onChange }).current()).toEqual({ ...defaults, askBeforeAccepting: true })
   })
 
   it('take a change while they are overridden', async () => {

@@ -16,8 +16,9 @@ import { createHelperState } from '../src/control/helper-state.ts'
 import { openControlServer } from '../src/control/http-server.ts'
 import { createPeerBook } from '../src/control/peer-book.ts'
 import type { Shares, Transfers } from '../src/control/services.ts'
-import { createSettings } from '../src/control/settings.ts'
+import { createSettings, defaultSettings } from '../src/control/settings.ts'
 import { createStatusBook } from '../src/control/status-book.ts'
+import { createTopicBook } from '../src/control/topic-book.ts'
 import { type FakeNetwork, createFakeNetwork } from './fake-network.ts'
 
 /** A whole helper without its network process: real store, shares, transfers and control door, with one connected peer. */
@@ -49,9 +50,10 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
   const onError = (error: unknown) => errors.push(error)
   const logs: string[] = []
   const hub = createControlHub()
-  const settings = createSettings({ store, defaults: { askBeforeAccepting: false, downloadDirectory }, onChange: hub.push })
+  const settings = createSettings({ store, defaults: defaultSettings(downloadDirectory), onChange: hub.push })
   const book = createPeerBook({ store, now, onChange: hub.push, onError })
   const status = createStatusBook({ version: '0.0.0', peerId, name: identity.name, startedAt: now(), downloadDirectory: () => settings.current().downloadDirectory, nameOf: book.nameOf, onChange: hub.push })
+  const topics = createTopicBook({ topics: () => settings.current().topics, onChange: hub.push })
   const devices = openDevices({ store, now, onError })
   const codes = await createAnnounceCodes({ store, peerId, appUrl: () => 'http://127.0.0.1:3030' })
   const network: FakeNetwork = createFakeNetwork({ peerId: PEER, library: LIBRARY, endless: new Set(['Endless.bin']), emit: (event) => state.onNetworkEvent(event) })
@@ -64,12 +66,12 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
     onChange: (transfer) => hub.push({ type: 'transfer', transfer }),
     onRemoved: (transferId) => hub.push({ type: 'transfer-removed', transferId }),
   })
-  const state = createHelperState({ network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, onChange: hub.push, onError })
+  const state = createHelperState({ network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, topics, onChange: hub.push, onError })
   let stopped = false
   const server = await openControlServer({
     uiAddress: 'http://127.0.0.1:0', identity, devices, hub, apiToken: API_TOKEN, pwaDirectory, now, log: (_level, message) => logs.push(message),
     service: (session) => createControlService({
-      peerId, network, shares, transfers, book, codes, settings, status, devices, state,
+      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, state,
       createPairingLink: () => server.createPairingLink(),
       diagnostics: () => ({ control: { pid: process.pid, rssBytes: 1, eventLoopP99Ms: 0 }, network: null }),
       shutdown: () => {

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { CodedError, type Entry, type ListRequest, type PeerId } from '@harddrive-party/protocol'
-import type { NetworkApi, NetworkEvent, Policy } from '../src/network/network-api.ts'
+import type { NetworkApi, NetworkEvent, Policy, ReachReport } from '../src/network/network-api.ts'
 
 /** A network process in memory with one peer and its library, for tests of the control side. Files named in `endless` are never finished. */
 export interface FakeNetwork extends NetworkApi {
@@ -67,8 +67,28 @@ export function createFakeNetwork(options: { peerId: PeerId; library: readonly E
     setDownloadDirectory: async ({ directory }) => {
       calls.push(`directory ${directory}`)
     },
+    setReach: async (args) => {
+      calls.push(`reach ${JSON.stringify(args)}`)
+      emit({ type: 'topics', topics: args.topics.map((topic) => ({ topic, members: connected ? [options.peerId] : [] })) })
+    },
+    reachReport: async () => REACH,
     close: async () => {},
   }
+}
+
+const REACH: ReachReport = {
+  own: {
+    candidates: [{ endpoint: { host: '198.51.100.7', port: 4433 }, source: 'stun' }, { endpoint: { host: '192.168.1.20', port: 4433 }, source: 'interface' }],
+    nat: { v4: 'consistent', v6: 'unknown' },
+    stun: [{ server: 'stun.example:3478', family: 4, outcome: 'mapped', mapped: { host: '198.51.100.7', port: 4433 } }, { server: 'stun.example:3478', family: 6, outcome: 'no-address' }],
+    mapping: { state: 'none', protocol: null, outside: null, pinholes: [] },
+    interfaces: [],
+  },
+  discovery: { mdns: true, topics: [], brokers: [] },
+  peers: [{
+    peerId: null, keyHash: 'ab'.repeat(16),
+    attempts: [{ at: 5, candidate: '203.0.113.9:4433', source: 'peer', method: 'punched', outcome: 'timed-out', message: 'no answer', ms: 6000, packets: 120 }],
+  }],
 }
 
 function page(library: readonly Entry[], request: ListRequest): { entries: Entry[]; cursor?: string } {

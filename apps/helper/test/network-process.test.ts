@@ -11,7 +11,7 @@ const ENTRY = fileURLToPath(new URL('./fake-network-main.mjs', import.meta.url))
 const POLICY: Policy = { codeSecret: '00', knownSecret: '11', askBeforeAccepting: false, peers: [] }
 const CONFIG: NetworkConfig = {
   identitySeed: '', udpPort: 0, loopbackOnly: true, stunServers: [], indexDirectory: '/index', downloadDirectory: '/downloads', shares: [], policy: POLICY,
-  uiOrigins: [], verbose: false,
+  uiOrigins: [], verbose: false, mdns: false, mqttBrokers: [], topics: [], portMapping: false, passMeOn: false,
 }
 
 interface Watched {
@@ -172,7 +172,7 @@ describe('IPC', () => {
     const everyMethod = { ...forwardCalls(() => ({}) as NetworkApi) }
     const names: Record<keyof NetworkApi, true> = {
       setPolicy: true, connect: true, disconnect: true, reconnect: true, answerPeer: true, ping: true, list: true, startFile: true, stopFile: true,
-      grantFile: true, sharesChanged: true, setDownloadDirectory: true, close: true,
+      grantFile: true, sharesChanged: true, setDownloadDirectory: true, setReach: true, reachReport: true, close: true,
     }
     expect(Object.keys(everyMethod).sort()).toEqual(Object.keys(names).sort())
     expect([...NETWORK_METHODS].sort()).toEqual(Object.keys(names).sort())

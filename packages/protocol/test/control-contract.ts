@@ -43,6 +43,32 @@ const SHARE = v.strictObject({
   shareId: v.pipe(v.string(), v.nonEmpty()), name: v.pipe(v.string(), v.nonEmpty()), directory: v.string(), state: v.picklist(['scanning', 'ready', 'missing']),
   files: count, directories: count, bytes: count, skipped: count, scannedAt: nullable(count),
 })
+const TOPIC = v.strictObject({ topic: v.pipe(v.string(), v.nonEmpty()), members: v.array(hex64) })
+const sentence = v.pipe(v.string(), v.regex(/^[A-Z].*[.!?]$/))
+const endpoint = v.pipe(v.string(), v.regex(/:\d{1,5}$/))
+const ports = v.strictObject({ v4: nullable(count), v6: nullable(count) })
+const REPORT = v.strictObject({
+  addresses: v.array(v.strictObject({ address: endpoint, family: v.picklist([4, 6]), source: v.picklist(['interface', 'stun', 'mapping', 'peer', 'record', 'lan', 'worked']) })),
+  nat: v.strictObject({ v4: v.picklist(NAT_KINDS), v6: v.picklist(NAT_KINDS) }),
+  udp: ports,
+  stun: v.array(v.strictObject({ server: v.string(), family: v.picklist([4, 6]), outcome: v.picklist(['asking', 'mapped', 'no-address', 'no-answer']), mapped: nullable(endpoint) })),
+  mapping: nullable(v.strictObject({
+    state: v.picklist(['searching', 'none', 'mapped', 'not-believed']), protocol: nullable(v.picklist(['pcp', 'nat-pmp', 'upnp'])), outside: nullable(endpoint), pinholes: v.array(endpoint),
+  })),
+  discovery: v.strictObject({
+    mdns: v.boolean(), topics: v.array(TOPIC),
+    brokers: v.array(v.strictObject({ url: v.string(), state: v.picklist(['connecting', 'connected', 'failed']), problem: nullable(v.string()) })),
+  }),
+  peers: v.array(v.strictObject({
+    peerId: nullable(hex64), name: v.pipe(v.string(), v.nonEmpty()), state: PEER.entries.state, path: nullable(PATH),
+    attempts: v.array(v.strictObject({
+      at: count, candidate: v.string(), source: nullable(v.string()), method: PATH.entries.kind, outcome: v.picklist(['running', 'connected', 'given-up', ...ERROR_CODES]),
+      message: v.string(), ms: count, packets: count,
+    })),
+    advice: v.array(sentence),
+  })),
+  advice: v.array(sentence),
+})
 const SNAPSHOT = v.strictObject({
   seq: v.pipe(v.number(), v.integer(), v.minValue(0)),
   status: v.strictObject({
@@ -53,7 +79,11 @@ const SNAPSHOT = v.strictObject({
   transfers: v.array(TRANSFER),
   uploads: v.array(v.strictObject({ peerId: hex64, peerName: v.string(), path: v.string(), bytesPerSecond: count, bytes: count })),
   shares: v.array(SHARE),
-  settings: v.strictObject({ askBeforeAccepting: v.boolean(), downloadDirectory: v.string() }),
+  settings: v.strictObject({
+    askBeforeAccepting: v.boolean(), downloadDirectory: v.string(), topics: v.array(v.string()), localDiscovery: v.boolean(), portMapping: v.boolean(), passMeOn: v.boolean(),
+    mqttBrokers: v.array(v.string()),
+  }),
+  topics: v.array(TOPIC),
 })
 
 /** Method, argument, and the field that the error must name. */
@@ -82,6 +112,13 @@ const BAD_ARGUMENTS = [
   ['updateSettings', { colour: 'red' }, 'colour'],
   ['updateSettings', { askBeforeAccepting: 'no' }, 'askBeforeAccepting'],
   ['updateSettings', { downloadDirectory: 'relative' }, 'downloadDirectory'],
+  ['updateSettings', { topics: ['x'] }, 'topics'],
+  ['updateSettings', { localDiscovery: 1 }, 'localDiscovery'],
+  ['updateSettings', { mqttBrokers: ['https://broker.example'] }, 'mqttBrokers'],
+  ['joinTopic', { topic: ' \t' }, 'topic'],
+  ['joinTopic', { topic: 'x'.repeat(300) }, 'topic'],
+  ['leaveTopic', {}, 'topic'],
+  ['doctor', { peerId: STRANGER }, 'peerId'],
   ['revokeDevice', { deviceId: '../../x' }, 'deviceId'],
   ['snapshot', { extra: 1 }, 'extra'],
 ] as const
@@ -239,6 +276,33 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       expect(url).toBeTypeOf('string')
       expect({ size, mtime }).toEqual({ size: entries[0]?.size, mtime: entries[0]?.mtime })
       await failsWith('not-found', api.remoteFileUrl({ peerId: fixture.peerId, path: fixture.directory }))
+    })
+
+    it('reports how it can be reached', async () => {
+      const checked = v.safeParse(REPORT, await api.doctor())
+      expect(checked.issues?.map((issue) => `${v.getDotPath(issue) ?? ''}: ${issue.message}`)).toBeUndefined()
+      const own = (await api.doctor()).peers.find((peer) => peer.peerId === fixture.peerId)
+      expect(own).toMatchObject({ state: 'connected', advice: [] })
+    })
+
+    it('joins and leaves topics, written in any way', async () => {
+      const { topic } = await api.joinTopic({ topic: ' Book  Club ' })
+      expect(topic).toBe('book club')
+      expect(await api.joinTopic({ topic: 'BOOK CLUB' })).toEqual({ topic })
+      const { topics, settings } = await until((state) => state.topics.some((one) => one.topic === topic))
+      expect(topics.filter((one) => one.topic === topic)).toHaveLength(1)
+      expect(settings.topics).toContain(topic)
+      await api.leaveTopic({ topic: 'Book club' })
+      await until((state) => !state.settings.topics.includes(topic) && !state.topics.some((one) => one.topic === topic))
+      await failsWith('not-found', api.leaveTopic({ topic }))
+    })
+
+    it('switches ways of meeting on and off', async () => {
+      const { settings } = await api.snapshot()
+      for (const name of ['localDiscovery', 'portMapping', 'passMeOn'] as const) {
+        expect(await api.updateSettings({ [name]: !settings[name] })).toMatchObject({ [name]: !settings[name] })
+      }
+      expect(await api.updateSettings({ mqttBrokers: ['mqtts://broker.example:8883'] })).toMatchObject({ mqttBrokers: ['mqtts://broker.example:8883'] })
     })
 
     it('disconnects, reconnects, blocks, unblocks and forgets a peer', async () => {

@@ -21,7 +21,7 @@ function createHelper() {
   }
 }
 
-const setting = (seq: number, downloadDirectory: string): ControlEvent => ({ seq, type: 'settings', settings: { askBeforeAccepting: false, downloadDirectory } })
+const setting = (seq: number, downloadDirectory: string): ControlEvent => ({ seq, type: 'settings', settings: { ...emptySnapshot(0).settings, downloadDirectory } })
 
 describe('the mirror of the helper', () => {
   it('applies events in order and tells what changed', async () => {
@@ -56,7 +56,7 @@ describe('the mirror of the helper', () => {
     expect(asked).toHaveLength(1)
     emit(setting(8, '/after'))
     expect(asked).toHaveLength(1)
-    await answer({ ...emptySnapshot(7), settings: { askBeforeAccepting: true, downloadDirectory: '/lost one' } })
+    await answer({ ...emptySnapshot(7), settings: { ...emptySnapshot(0).settings, askBeforeAccepting: true, downloadDirectory: '/lost one' } })
     expect(mirror.state).toMatchObject({ seq: 8, settings: { downloadDirectory: '/after' } })
   })
 

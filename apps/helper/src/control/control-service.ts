@@ -5,8 +5,12 @@ import { CodedError, type PeerId, keyHashOf, parseAnnounceCode } from '@harddriv
 import type { ControlApi, DiagnosticsInfo, PeerInfo } from '@harddrive-party/protocol/control'
 import type { NetworkApi } from '../network/network-api.ts'
 import { browseFolders } from './browse-folders.ts'
+import { reportHealth } from './doctor.ts'
 import type { HelperState } from './helper-state.ts'
-import type { AnnounceCodes, Devices, PeerBook, SettingsStore, Shares, StatusBook, Transfers } from './services.ts'
+import type { AnnounceCodes, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
+
+/** Each costs a slow key derivation, and messages as long as it lasts. */
+const MAX_TOPICS = 32
 
 export interface ControlDeps {
   readonly peerId: PeerId
@@ -17,6 +21,7 @@ export interface ControlDeps {
   readonly codes: AnnounceCodes
   readonly settings: SettingsStore
   readonly status: StatusBook
+  readonly topics: TopicBook
   readonly devices: Devices
   readonly state: HelperState
   readonly createPairingLink: () => { url: string; expiresAt: number }
@@ -34,7 +39,7 @@ export interface ControlSession {
 }
 
 export function createControlService(deps: ControlDeps, session: ControlSession): ControlApi {
-  const { network, shares, transfers, book, codes, settings, status, devices, state } = deps
+  const { network, shares, transfers, book, codes, settings, status, topics, devices, state } = deps
 
   const knownPeer = (peerId: PeerId): PeerInfo => {
     const peer = book.info(peerId)
@@ -49,6 +54,10 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       if (!(error instanceof CodedError) || !['offline', 'not-found', 'connection-lost'].includes(error.code)) throw error
     }
   }
+  const publishSettings = async () => {
+    await state.publishPolicy()
+    await state.publishReach()
+  }
 
   return {
     snapshot: async () => {
@@ -56,6 +65,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       const seq = session.restartEvents()
       return {
         seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
+        topics: topics.infos(),
       }
     },
 
@@ -180,16 +190,31 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       const { downloadDirectory } = change
       if (downloadDirectory === undefined) {
         const next = await settings.update(change)
-        await state.publishPolicy()
+        await publishSettings()
         return next
       }
       const directory = await openDownloadDirectory(downloadDirectory)
       const next = await settings.update({ ...change, downloadDirectory: directory })
       transfers.setDownloadDirectory(directory)
       await network.setDownloadDirectory({ directory })
-      await state.publishPolicy()
+      await publishSettings()
       return next
     },
+    joinTopic: async ({ topic }) => {
+      const { topics: joined } = settings.current()
+      if (joined.includes(topic)) return { topic }
+      if (joined.length >= MAX_TOPICS) throw new CodedError('too-large', `you are in ${MAX_TOPICS} topics, which is the most; leave one first`)
+      await settings.update({ topics: [...joined, topic] })
+      await state.publishReach()
+      return { topic }
+    },
+    leaveTopic: async ({ topic }) => {
+      const { topics: joined } = settings.current()
+      if (!joined.includes(topic)) throw new CodedError('not-found', 'you are not in this topic')
+      await settings.update({ topics: joined.filter((other) => other !== topic) })
+      await state.publishReach()
+    },
+    doctor: async () => reportHealth(await network.reachReport(), { status: status.info(), peers: book.infos() }),
     diagnostics: async () => deps.diagnostics(),
     shutdown: async () => deps.shutdown(),
   }

@@ -3,9 +3,9 @@
  * what is shared. The one place where the two sides are tied; decides nothing itself.
  */
 import type { PeerId } from '@harddrive-party/protocol'
-import type { ControlChange, ShareInfo } from '@harddrive-party/protocol/control'
-import type { NetworkApi, NetworkEvent, Policy } from '../network/network-api.ts'
-import type { AnnounceCodes, PeerBook, SettingsStore, Shares, StatusBook, Transfers } from './services.ts'
+import type { ControlChange, Settings, ShareInfo } from '@harddrive-party/protocol/control'
+import type { NetworkApi, NetworkEvent, Policy, ReachSettings } from '../network/network-api.ts'
+import type { AnnounceCodes, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 export interface HelperState {
   /** What the network process must be given when it starts. */
@@ -13,6 +13,8 @@ export interface HelperState {
   /** Resolves when the network process has it, or will get it when it is started again. */
   publishPolicy(): Promise<void>
   publishShares(): Promise<void>
+  /** Topics, brokers and what else of meeting may be switched. */
+  publishReach(): Promise<void>
   onNetworkEvent(event: NetworkEvent): void
   /** It died, and is being started again. */
   onNetworkDown(): void
@@ -31,6 +33,7 @@ export interface HelperStateOptions {
   readonly codes: AnnounceCodes
   readonly settings: SettingsStore
   readonly status: StatusBook
+  readonly topics: TopicBook
   readonly onChange: (change: ControlChange) => void
   readonly onError: (error: unknown) => void
 }
@@ -39,7 +42,7 @@ export interface HelperStateOptions {
 const MAX_SHARES_COUNTED = 1_000
 
 export function createHelperState(options: HelperStateOptions): HelperState {
-  const { book, codes, settings, status, onChange, onError } = options
+  const { book, codes, settings, status, topics, onChange, onError } = options
   const connected = new Set<PeerId>()
 
   const policy = (): Policy => ({ ...codes.secrets(), askBeforeAccepting: settings.current().askBeforeAccepting, peers: book.known() })
@@ -58,9 +61,14 @@ export function createHelperState(options: HelperStateOptions): HelperState {
     policy,
     publishPolicy,
     publishShares,
+    publishReach: async () => {
+      topics.refresh()
+      await options.network().setReach(reachOf(settings.current()))
+    },
     onNetworkEvent: (event) => {
       codes.onNetworkEvent(event)
       status.onNetworkEvent(event)
+      topics.onNetworkEvent(event)
       book.onNetworkEvent(event)
       options.transfers().onNetworkEvent(event)
       if (event.type === 'peer-known') publishPolicy().catch(onError)
@@ -72,7 +80,10 @@ export function createHelperState(options: HelperStateOptions): HelperState {
         void countShares(peerId)
       }
     },
-    onNetworkDown: () => status.onNetworkDown(),
+    onNetworkDown: () => {
+      status.onNetworkDown()
+      topics.onNetworkDown()
+    },
     onNetworkRestart: () => options.transfers().onNetworkRestart(),
     onShare: (share) => {
       onChange({ type: 'share', share })
@@ -80,4 +91,9 @@ export function createHelperState(options: HelperStateOptions): HelperState {
     },
     onShareRemoved: (shareId) => onChange({ type: 'share-removed', shareId }),
   }
+}
+
+/** Settings in the words of the network process. */
+export function reachOf({ localDiscovery, mqttBrokers, topics, portMapping, passMeOn }: Settings): ReachSettings {
+  return { mdns: localDiscovery, mqttBrokers, topics, portMapping, passMeOn }
 }

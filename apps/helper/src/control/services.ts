@@ -1,6 +1,6 @@
 import type { ListPage, ListRequest, PeerId, SharePath } from '@harddrive-party/protocol'
 import type {
-  AnnounceCodeInfo, DeviceInfo, PeerInfo, Settings, ShareInfo, StatusInfo, TransferFilesPage, TransferInfo, UploadInfo,
+  AnnounceCodeInfo, DeviceInfo, PeerInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, UploadInfo,
 } from '@harddrive-party/protocol/control'
 import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api.ts'
 
@@ -64,6 +64,15 @@ export interface AnnounceCodes {
   secrets(): { readonly codeSecret: string; readonly knownSecret: string }
   /** Ports and addresses decide what the code says. */
   onNetworkEvent(event: NetworkEvent): void
+}
+
+/** The topics we are in and who was met there. Made by `createTopicBook` in control/topic-book.ts. */
+export interface TopicBook {
+  infos(): readonly TopicInfo[]
+  /** What the settings say may have changed. */
+  refresh(): void
+  onNetworkEvent(event: NetworkEvent): void
+  onNetworkDown(): void
 }
 
 export interface SettingsStore {

@@ -4,13 +4,26 @@ import * as v from 'valibot'
 import type { Store } from '../adapters/store.ts'
 import type { SettingsStore } from './services.ts'
 
+/** Open to everybody without an account; they see random names and sealed packets, and only of people who are in a topic. */
+const DEFAULT_MQTT_BROKERS: readonly string[] = ['mqtts://broker.hivemq.com:8883', 'mqtts://test.mosquitto.org:8886']
+
 // A setting that an older version did not have, or that cannot be read, falls back to its default.
 const SAVED = v.object({
   askBeforeAccepting: v.exactOptional(v.fallback(v.boolean(), false)),
   downloadDirectory: v.exactOptional(v.string()),
+  topics: v.exactOptional(v.fallback(v.array(v.string()), [])),
+  localDiscovery: v.exactOptional(v.fallback(v.boolean(), true)),
+  portMapping: v.exactOptional(v.fallback(v.boolean(), true)),
+  passMeOn: v.exactOptional(v.fallback(v.boolean(), true)),
+  mqttBrokers: v.exactOptional(v.fallback(v.array(v.string()), [])),
 })
 
 const KEY = 'settings'
+
+/** What nobody has changed. */
+export function defaultSettings(downloadDirectory: string): Settings {
+  return { askBeforeAccepting: false, downloadDirectory, topics: [], localDiscovery: true, portMapping: true, passMeOn: true, mqttBrokers: DEFAULT_MQTT_BROKERS }
+}
 
 /**
  * @param defaults for what was never set

@@ -1,5 +1,6 @@
 /** What a helper knows about how others can reach it: the words that own addresses, punching, records and the doctor share. Types only. */
 import type { AddressFamily, Endpoint, NatKind, ReachCandidate } from '@harddrive-party/protocol'
+import type { PortBlock } from './nat-kind.ts'
 
 /** Replaced as a whole at every change; plain data. */
 export interface OwnReach {
@@ -15,11 +16,24 @@ export interface OwnReach {
   readonly stun: readonly StunOutcome[]
   /** Null while port mapping is switched off. */
   readonly mapping: MappingReport | null
+  /** What the candidates were made of: every address of this machine that another one could use. */
+  readonly interfaces: readonly InterfaceAddress[]
 }
 
-export interface PortBlock {
-  readonly low: number
-  readonly high: number
+/** One address of one network interface. */
+export interface InterfaceAddress {
+  readonly host: string
+  readonly family: AddressFamily
+  /** Name of the interface, as the system calls it. */
+  readonly name: string
+  /** How many leading bits are the network's: what shares them is on the same LAN. */
+  readonly prefixLength: number
+  /** A network inside this machine or over another one (containers, virtual machines, VPN): rarely the way to a friend. */
+  readonly virtual: boolean
+  /** IPv6: made for a day (RFC 8981). Outgoing packets may carry it. */
+  readonly temporary: boolean
+  /** The address that packets to the internet leave with. */
+  readonly preferred: boolean
 }
 
 /** One server in one family. */

@@ -5,7 +5,7 @@ import type { FromNetwork, NetworkApi, NetworkConfig, NetworkEvent } from './net
 /** Every method of the network process; a test keeps it complete. */
 export const NETWORK_METHODS = [
   'setPolicy', 'connect', 'disconnect', 'reconnect', 'answerPeer', 'ping', 'list', 'startFile', 'stopFile', 'grantFile', 'sharesChanged',
-  'setDownloadDirectory', 'close',
+  'setDownloadDirectory', 'setReach', 'reachReport', 'close',
 ] as const satisfies readonly (keyof NetworkApi)[]
 
 export type NetworkMethod = (typeof NETWORK_METHODS)[number]

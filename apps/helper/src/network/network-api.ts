@@ -26,11 +26,28 @@ export interface NetworkApi {
   /** Shares were added, removed or rescanned: reopen what is cached of the index. */
   sharesChanged(args: { shares: readonly SharedRoot[] }): Promise<void>
   setDownloadDirectory(args: { directory: string }): Promise<void>
+  /** Replaces all settings of how we meet others and how they reach us. */
+  setReach(args: ReachSettings): Promise<void>
+  /** How we can be reached, how we meet, and what was tried to reach whom. Asks nobody anything. */
+  reachReport(): Promise<ReachReport>
   close(): Promise<void>
 }
 
+/** How we meet others and how they reach us; may change while we run. */
+export interface ReachSettings {
+  /** Look for peers on the local network, and be seen there. */
+  readonly mdns: boolean
+  /** Brokers over which topics are announced; none is contacted while there is no topic. */
+  readonly mqttBrokers: readonly string[]
+  readonly topics: readonly string[]
+  /** Ask the router for an open port. */
+  readonly portMapping: boolean
+  /** Let connected peers tell others how to reach us. */
+  readonly passMeOn: boolean
+}
+
 /** Sent once, before anything else. */
-export interface NetworkConfig {
+export interface NetworkConfig extends ReachSettings {
   /** 32-byte Ed25519 seed, hex. */
   readonly identitySeed: string
   /** Wanted UDP port, 0 = any. If it is taken, another is chosen and reported. */

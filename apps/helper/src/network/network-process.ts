@@ -208,6 +208,11 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
       config = { ...config, downloadDirectory: args.directory }
       return tell('setDownloadDirectory', args)
     },
+    setReach: (args) => {
+      config = { ...config, ...args }
+      return tell('setReach', args)
+    },
+    reachReport: () => call('reachReport') as ReturnType<NetworkApi['reachReport']>,
     connect: (args) => call('connect', args) as ReturnType<NetworkApi['connect']>,
     disconnect: (args) => call('disconnect', args) as Promise<void>,
     reconnect: (args) => call('reconnect', args) as Promise<void>,

@@ -2,7 +2,7 @@
  * Composes the network side (transport, peers, serving, fetching, files origin, own addresses) and answers control's calls with it. Runs in whatever
  * process opens it; decides nothing about peers or files.
  */
-import { CodedError, type PeerId, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
+import { CodedError, type PeerId, parseEndpoint, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
 import { openFileJobs } from '../adapters/file-jobs.ts'
 import { openFilesOrigin } from '../adapters/files-origin.ts'
 import { openOwnAddresses } from '../adapters/own-addresses.ts'
@@ -15,7 +15,8 @@ import { openShareReader } from '../adapters/share-reader.ts'
 import { parseStunServer } from '../adapters/stun-server.ts'
 import type { PeerConnection } from '../adapters/transport.ts'
 import { VERSION } from '../version.ts'
-import type { NetworkApi, NetworkConfig, NetworkEvent, Policy } from './network-api.ts'
+import type { OwnReach } from '../core/own-reach.ts'
+import type { NetworkApi, NetworkConfig, NetworkEvent, Policy, ReachSettings } from './network-api.ts'
 
 export interface NetworkOptions {
   readonly config: NetworkConfig
@@ -117,6 +118,16 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     })
   }
 
+  const ownReach = (): OwnReach => {
+    const { addresses = [], natKind = 'unknown' } = own?.current ?? {}
+    const candidates = addresses.flatMap((address) => {
+      const parsed = parseEndpoint(address)
+      return parsed.ok ? [{ endpoint: parsed.value, source: 'interface' as const }] : []
+    })
+    return { candidates, nat: { v4: natKind, v6: 'unknown' }, stun: [], mapping: null, interfaces: [] }
+  }
+
+  let reach: ReachSettings = config
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     closed.abort()
@@ -150,6 +161,10 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       jobs.setDownloadDirectory(directory)
       downloadDirectory = directory
     },
+    setReach: async (args) => {
+      reach = args
+    },
+    reachReport: async () => ({ own: ownReach(), discovery: { mdns: false, topics: reach.topics.map((topic) => ({ topic, members: [] })), brokers: [] }, peers: [] }),
     wake: () => links?.wake(),
     close: () => (closing ??= close()),
   }

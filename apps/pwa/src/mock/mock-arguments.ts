@@ -1,5 +1,5 @@
-import { CodedError, MAX_PAGE_ENTRIES, MAX_SEARCH_BYTES, parseAnnounceCode, parsePeerId, parseSharePath } from '@harddrive-party/protocol'
-import type { ControlMethod } from '@harddrive-party/protocol/control'
+import { CodedError, MAX_PAGE_ENTRIES, MAX_SEARCH_BYTES, parseAnnounceCode, parsePeerId, parseSharePath, parseTopic } from '@harddrive-party/protocol'
+import { type ControlMethod, isBrokerUrl } from '@harddrive-party/protocol/control'
 
 /** Refuses what a real helper would refuse, and names the field, so that a mistake in the app shows while it runs on the mock. */
 
@@ -15,6 +15,7 @@ const limit: Check = (value) => Number.isInteger(value) && Number(value) >= 1 &&
 const term: Check = (value) => typeof value === 'string' && new TextEncoder().encode(value).length <= MAX_SEARCH_BYTES
 const deviceId: Check = (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)
 const wishId: Check = (value) => typeof value === 'string' && /^[\w-]{1,64}$/.test(value)
+const topic: Check = (value) => typeof value === 'string' && parseTopic(value).ok
 const optional = (check: Check): Check => (value) => value === undefined || check(value)
 
 const ONE_PEER: Fields = { peerId: peer }
@@ -35,7 +36,11 @@ const FIELDS: Record<ControlMethod, Fields> = {
   downloadedFileUrl: { transferId: text, path: optional(text) },
   remoteFileUrl: { peerId: peer, path },
   revokeDevice: { deviceId },
-  updateSettings: { askBeforeAccepting: optional(flag), downloadDirectory: optional(directory) },
+  updateSettings: {
+    askBeforeAccepting: optional(flag), downloadDirectory: optional(directory), localDiscovery: optional(flag), portMapping: optional(flag), passMeOn: optional(flag),
+    mqttBrokers: optional((value) => Array.isArray(value) && value.every((url) => typeof url === 'string' && isBrokerUrl(url))),
+  },
+  joinTopic: { topic }, leaveTopic: { topic }, doctor: {},
 }
 
 export function checkArguments(method: ControlMethod, args: unknown): void {

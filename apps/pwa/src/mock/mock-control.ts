@@ -3,6 +3,7 @@ import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent
 import { type MockNode, filesBelow, folder, file, listTree, nodeAt } from './mock-library.ts'
 import { type MockScenario, MY_ID, NEW_PEER_ID, makeWorld } from './mock-scenarios.ts'
 import { checkArguments } from './mock-arguments.ts'
+import { openMockReach } from './mock-reach.ts'
 import { openMockTransfers } from './mock-transfers.ts'
 
 /**
@@ -31,7 +32,10 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
   let closed = false
   let codeNumber = 1
   let shareNumber = 0
-  let settings: Settings = { askBeforeAccepting: false, downloadDirectory: '/home/robin/Downloads/harddrive-party' }
+  let settings: Settings = {
+    askBeforeAccepting: false, downloadDirectory: '/home/robin/Downloads/harddrive-party', topics: world.topics, localDiscovery: true, portMapping: true, passMeOn: true,
+    mqttBrokers: ['mqtts://broker.example:8883', 'mqtts://meet.example:8883'],
+  }
   let devices: DeviceInfo[] = [
     { deviceId: 'd1'.repeat(32), name: 'Chrome on Linux', kind: 'browser', pairedAt: startedAt - 86_400_000, lastUsedAt: startedAt, current: true },
     { deviceId: 'd2'.repeat(32), name: 'Command line', kind: 'cli', pairedAt: startedAt - 9 * 86_400_000, lastUsedAt: startedAt - 3_600_000, current: false },
@@ -48,6 +52,17 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     node: (id, path) => nodeAt(libraries.get(id) ?? [], path),
     peer: (id) => peers.get(id),
     directory: () => settings.downloadDirectory,
+  })
+
+  const reach = openMockReach({
+    strict: world.strict,
+    emit,
+    status,
+    peers: () => [...peers.values()],
+    settings: () => settings,
+    setTopics: (topics) => {
+      settings = { ...settings, topics }
+    },
   })
 
   for (const node of world.shares) share(`/home/robin/${node.name}`, node)
@@ -84,7 +99,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   function status(): StatusInfo {
     return {
-      version: '0.1.0', peerId: MY_ID, name: 'Plucky Marten', natKind: 'consistent', udp: { v4: 41641, v6: 41641 },
+      version: '0.1.0', peerId: MY_ID, name: 'Plucky Marten', natKind: world.strict ? 'random' : 'consistent', udp: { v4: 41641, v6: world.strict ? null : 41641 },
       addresses: ['192.168.1.20:41641', '198.51.100.7:41641'], network: 'ready', downloadDirectory: settings.downloadDirectory,
       freeBytes: 212 * GIGABYTE, startedAt,
     }
@@ -121,7 +136,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   const methods: ControlApi = {
     snapshot: async () => ({
-      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings,
+      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(),
     }),
     announceCode: async () => code(),
     async renewCode() {
@@ -221,6 +236,12 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       settings = { ...settings, ...changes }
       emit({ type: 'settings', settings })
       return settings
+    },
+    joinTopic: async ({ topic }) => reach.join(topic),
+    leaveTopic: async ({ topic }) => reach.leave(topic),
+    doctor: async () => {
+      mustWork()
+      return reach.report()
     },
     diagnostics: async () => ({ control: { pid: 1, rssBytes: 64_000_000, eventLoopP99Ms: 1 }, network: null }),
     async shutdown() {

@@ -3,7 +3,7 @@ import type { PeerInfo } from '@harddrive-party/protocol/control'
 import { type MockNode, filmShare, largeShare, musicShare, pictureShare } from './mock-library.ts'
 
 /** The named worlds that the mock can be opened in: `?mock=<name>` while developing, and by name in tests. */
-export const MOCK_SCENARIOS = ['default', 'empty', 'slow', 'large', 'errory', 'unpaired', 'down'] as const
+export const MOCK_SCENARIOS = ['default', 'empty', 'slow', 'large', 'errory', 'strict', 'unpaired', 'down'] as const
 export type MockScenario = (typeof MOCK_SCENARIOS)[number]
 
 export interface MockPeer {
@@ -20,6 +20,9 @@ export interface MockWorld {
   readonly latencyMs: number
   /** Whether listing, downloading and connecting fail. */
   readonly failing: boolean
+  /** Whether our own network makes connections hard. */
+  readonly strict: boolean
+  readonly topics: readonly string[]
 }
 
 export function isMockScenario(name: string): name is MockScenario {
@@ -56,9 +59,10 @@ export function makeWorld(scenario: MockScenario): MockWorld {
     peer(4, 'Brave Lynx', [], { state: 'asks', path: null, sharedBytes: null }),
     peer(5, 'Mellow Badger', [musicShare()], { state: 'offline', path: null, lastSeenAt: Date.now() - 3 * 86_400_000, lastError: { code: 'timed-out', message: 'no answer' } }),
     peer(6, 'Rapid Finch', [], { state: 'dialling', path: null, sharedBytes: null, lastSeenAt: null }),
+    peer(8, 'Hazel Newt', [], { state: 'nearby', path: null, sharedBytes: null, lastSeenAt: null }),
     peer(7, 'Dusty Walrus', [], { state: 'blocked', path: null, lastSeenAt: Date.now() - 40 * 86_400_000 }),
   ]
-  const calm = { latencyMs: 0, failing: false, busy: false }
+  const calm = { latencyMs: 0, failing: false, busy: false, strict: false, topics: [] }
   switch (scenario) {
     case 'empty':
       return { ...calm, peers: [], shares: [] }
@@ -68,7 +72,9 @@ export function makeWorld(scenario: MockScenario): MockWorld {
       return { ...calm, peers: usual, shares: [pictureShare()], latencyMs: 1500, busy: true }
     case 'errory':
       return { ...calm, peers: usual, shares: [pictureShare()], failing: true, busy: true }
+    case 'strict':
+      return { ...calm, peers: usual.filter(({ info }) => info.path?.kind !== 'direct'), shares: [pictureShare()], strict: true, topics: ['film club'] }
     default:
-      return { ...calm, peers: usual, shares: [pictureShare(), musicShare()], busy: true }
+      return { ...calm, peers: usual, shares: [pictureShare(), musicShare()], busy: true, topics: ['film club', 'allotments, north side'] }
   }
 }

@@ -1,3 +1,4 @@
+import type { DoctorReport, TopicInfo } from './doctor-report.ts'
 import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
 
 /**
@@ -54,7 +55,12 @@ export interface ControlApi {
   /** A link with a one-time pairing code for another browser on this machine. */
   createPairingLink(): Promise<{ url: string; expiresAt: number }>
 
-  updateSettings(args: Partial<Settings>): Promise<Settings>
+  updateSettings(args: Partial<Omit<Settings, 'topics'>>): Promise<Settings>
+  /** Finds peers who are in the same topic, and lets them find me, until `leaveTopic`. @returns the topic as it is compared: without spaces around it */
+  joinTopic(args: { topic: string }): Promise<{ topic: string }>
+  leaveTopic(args: { topic: string }): Promise<void>
+  /** How I can be reached, how I meet others, and what was tried to reach whom; with advice in words. Asks nobody anything. */
+  doctor(): Promise<DoctorReport>
   /** How the helper itself is doing, for benchmarks and bug reports: event-loop delays since the last call, memory now. */
   diagnostics(): Promise<DiagnosticsInfo>
   /** Stops the helper. */
@@ -71,6 +77,7 @@ export interface ControlSnapshot {
   readonly uploads: readonly UploadInfo[]
   readonly shares: readonly ShareInfo[]
   readonly settings: Settings
+  readonly topics: readonly TopicInfo[]
 }
 
 /** One change. `seq` counts up by one per event to each UI; a gap means asking for a new snapshot. */
@@ -85,6 +92,7 @@ export type ControlChange =
   | { readonly type: 'share'; readonly share: ShareInfo }
   | { readonly type: 'share-removed'; readonly shareId: string }
   | { readonly type: 'settings'; readonly settings: Settings }
+  | { readonly type: 'topics'; readonly topics: readonly TopicInfo[] }
 
 export interface AnnounceCodeInfo {
   readonly code: string
@@ -233,6 +241,16 @@ export interface Settings {
   /** Ask me before somebody who holds my code, and whom I do not know yet, may connect. */
   readonly askBeforeAccepting: boolean
   readonly downloadDirectory: string
+  /** Topics we are in; `joinTopic` and `leaveTopic` change them. */
+  readonly topics: readonly string[]
+  /** Look for peers on the local network, and be seen there. */
+  readonly localDiscovery: boolean
+  /** Ask the router for an open port. */
+  readonly portMapping: boolean
+  /** Let connected peers tell others how to reach me. */
+  readonly passMeOn: boolean
+  /** Brokers over which topics are announced, `mqtts://host:port`; none is contacted while there is no topic. */
+  readonly mqttBrokers: readonly string[]
 }
 
 export interface DiagnosticsInfo {
@@ -252,7 +270,7 @@ export interface ProcessFigures {
 export const CONTROL_METHODS = [
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
-  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'diagnostics', 'shutdown',
+  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown',
 ] as const satisfies readonly (keyof ControlApi)[]
 
 export type ControlMethod = (typeof CONTROL_METHODS)[number]

@@ -4,6 +4,7 @@ import { MAX_CURSOR_BYTES, MAX_PAGE_ENTRIES, MAX_SEARCH_BYTES } from '../limits.
 import { type PeerId, parsePeerId } from '../peer-id.ts'
 import { type Result, refuse, succeed } from '../result.ts'
 import { type SharePath, parseSharePath } from '../share-path.ts'
+import { parseTopic } from '../topic-key.ts'
 import type { ControlApi, ControlMethod } from './api.ts'
 
 /** What each control method admits as its argument. Says nothing about who may call it. */
@@ -14,9 +15,12 @@ const MAX_LOCAL_PATH = 4096
 const MAX_ID = 128
 /** A code with a name and several IPv6 addresses has a few hundred. */
 const MAX_CODE = 4096
+/** Of brokers; each costs a connection while there is a topic. */
+const MAX_BROKERS = 8
+const MAX_BROKER = 512
 
 /** Built from one of the project's parsers, whose message becomes the error. */
-function parsed<T extends string>(parse: (text: string) => Result<T>) {
+function parsed<T extends string>(parse: (text: string) => Result<T, { readonly message: string }>) {
   return v.pipe(
     v.string('must be text'),
     v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
@@ -46,6 +50,8 @@ const shareName = v.pipe(
   text(255, 'a name'),
   v.check((name) => !name.includes('/') && parseSharePath(name).ok, 'cannot be the name of a shared folder'),
 )
+const topic = v.strictObject({ topic: parsed(parseTopic) })
+const broker = v.pipe(text(MAX_BROKER, 'a broker'), v.check(isBrokerUrl, 'must be an address like mqtts://broker.example:8883'))
 
 const nothing = v.optional(v.strictObject({}))
 const peer = v.strictObject({ peerId })
@@ -86,10 +92,27 @@ const SCHEMAS = {
   devices: nothing,
   revokeDevice: v.strictObject({ deviceId: v.pipe(v.string('must be text'), v.regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')) }),
   createPairingLink: nothing,
-  updateSettings: v.strictObject({ askBeforeAccepting: v.exactOptional(flag), downloadDirectory: v.exactOptional(localPath) }),
+  updateSettings: v.strictObject({
+    askBeforeAccepting: v.exactOptional(flag),
+    downloadDirectory: v.exactOptional(localPath),
+    localDiscovery: v.exactOptional(flag),
+    portMapping: v.exactOptional(flag),
+    passMeOn: v.exactOptional(flag),
+    mqttBrokers: v.exactOptional(v.pipe(v.array(broker, 'must be a list'), v.maxLength(MAX_BROKERS, `must be at most ${MAX_BROKERS}`))),
+  }),
+  joinTopic: topic,
+  leaveTopic: topic,
+  doctor: nothing,
   shutdown: nothing,
   diagnostics: nothing,
 } satisfies Record<ControlMethod, v.GenericSchema>
+
+/** What an MQTT client can connect to: `mqtt`, `mqtts`, `ws` or `wss`. A name and password may be part of it. */
+export function isBrokerUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { protocol, hostname } = new URL(text)
+  return /^(mqtts?|wss?):$/.test(protocol) && hostname !== ''
+}
 
 /** What a method is called with once checked. */
 export type ControlArguments<M extends ControlMethod> = Parameters<ControlApi[M]>[0]

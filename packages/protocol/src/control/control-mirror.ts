@@ -92,6 +92,8 @@ export function applyChange(state: ControlSnapshot, change: ControlChange): Cont
       return { ...state, status: change.status }
     case 'settings':
       return { ...state, settings: change.settings }
+    case 'topics':
+      return { ...state, topics: change.topics }
     case 'uploads':
       return { ...state, uploads: change.uploads }
     case 'peer':
