@@ -27,7 +27,7 @@ export interface InterfaceAddress {
   /** Name of the interface, as the system calls it. */
   readonly name: string
   /** How many leading bits are the network's: what shares them is on the same LAN. */
-  readonly prefixLength: number
+  readonly prefixBits: number
   /** A network inside this machine or over another one (containers, virtual machines, VPN): rarely the way to a friend. */
   readonly virtual: boolean
   /** IPv6: made for a day (RFC 8981). Outgoing packets may carry it. */
