@@ -58,6 +58,9 @@ export const MAX_AGENT_BYTES = 100
 /** Addresses in a `hello`. */
 export const MAX_HELLO_ADDRESSES = 16
 
+/** Records of others in one `gossip`: with eight addresses each they fill a request frame; more follow in another. */
+export const MAX_GOSSIP_RECORDS = 32
+
 /** A peer that has opened a stream must have sent its whole request by then. */
 export const REQUEST_TIMEOUT_MS = 15_000
 

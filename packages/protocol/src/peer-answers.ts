@@ -8,8 +8,8 @@ import {
   MAX_AGENT_BYTES, MAX_CAPABILITIES, MAX_CAPABILITY_BYTES, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES,
   MAX_HELLO_VERSIONS, MAX_PAGE_ENTRIES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES,
 } from './limits.ts'
-import { badField, bytesField, integerField, isInteger, isText, isTime, listField, optionalText, textField, timeField } from './peer-fields.ts'
-import type { DataMessage, ErrorMessage, HelloMessage, PageMessage, SentMessage } from './peer-messages.ts'
+import { badField, bytesField, integerField, isInteger, isText, isTime, listField, optionalText, recordField, textField, timeField } from './peer-fields.ts'
+import type { DataMessage, ErrorMessage, HelloMessage, IntroducedMessage, PageMessage, SentMessage } from './peer-messages.ts'
 import { type Fault, type Result, succeed } from './result.ts'
 import { parseSharePath } from './share-path.ts'
 import { cleanText } from './text.ts'
@@ -71,6 +71,11 @@ export function decodePage(map: CborMap): Result<PageMessage, Fault> {
     ...(cursor.value === undefined ? {} : { cursor: cursor.value }),
     ...(rejected === 0 ? {} : { rejected }),
   })
+}
+
+export function decodeIntroduced(map: CborMap): Result<IntroducedMessage, Fault> {
+  const record = recordField(map['record'])
+  return record.ok ? succeed({ type: 'introduced', record: record.value }) : record
 }
 
 export function decodeData(map: CborMap): Result<DataMessage, Fault> {

@@ -1,8 +1,8 @@
 import { type CborMap, decodeCbor, encodeCbor } from './cbor.ts'
 import type { ErrorCode } from './errors.ts'
 import { MAX_ERROR_MESSAGE_BYTES } from './limits.ts'
-import { decodeData, decodeError, decodeHello, decodePage, decodeSent } from './peer-answers.ts'
-import { decodeLs, decodeRead } from './peer-requests.ts'
+import { decodeData, decodeError, decodeHello, decodeIntroduced, decodePage, decodeSent } from './peer-answers.ts'
+import { decodeGossip, decodeIntroduce, decodeLs, decodeRead } from './peer-requests.ts'
 import type { Entry } from './entry.ts'
 import type { PeerAnswer, PeerRequest } from './peer-messages.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
@@ -15,6 +15,8 @@ export function encodeRequest(message: PeerRequest): Uint8Array {
   switch (message.type) {
     case 'hello':
     case 'ping':
+    case 'gossip':
+    case 'introduce':
       return encodeCbor({ ...message })
     case 'ls': {
       // What people type may hold half a character; CBOR text may not.
@@ -59,6 +61,10 @@ function requestOf(map: CborMap): Result<PeerRequest, Fault> {
       return decodeRead(map)
     case 'ping':
       return succeed({ type: 'ping' })
+    case 'gossip':
+      return decodeGossip(map)
+    case 'introduce':
+      return decodeIntroduce(map)
     default:
       return typeof map['type'] === 'string' ? refuse('unsupported', 'this request is not known here') : refuse('bad-request', 'the request has no type')
   }
@@ -86,6 +92,10 @@ function answerOf(map: CborMap): Result<PeerAnswer, Fault> {
       return decodeSent(map)
     case 'pong':
       return succeed({ type: 'pong' })
+    case 'noted':
+      return succeed({ type: 'noted' })
+    case 'introduced':
+      return decodeIntroduced(map)
     case 'error':
       return decodeError(map)
     default:

@@ -1,4 +1,5 @@
 import type { CborMap } from './cbor.ts'
+import { MAX_RECORD_BYTES } from './peer-record.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
 import { utf8Length } from './text.ts'
 
@@ -30,6 +31,12 @@ export function optionalText(map: CborMap, name: string, maxBytes: number): Fiel
 export function bytesField(map: CborMap, name: string, length: number): Field<Uint8Array> {
   const value = map[name]
   if (!(value instanceof Uint8Array) || value.length !== length) return badField(`${name} is not a string of ${length} bytes`)
+  return succeed(Uint8Array.from(value))
+}
+
+/** A signed record, unread: a copy, so that keeping it does not keep the frame it came in. */
+export function recordField(value: unknown): Field<Uint8Array> {
+  if (!(value instanceof Uint8Array) || value.length > MAX_RECORD_BYTES) return badField(`a record is not a string of at most ${MAX_RECORD_BYTES} bytes`)
   return succeed(Uint8Array.from(value))
 }
 

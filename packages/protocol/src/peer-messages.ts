@@ -11,9 +11,11 @@ import type { SharePath } from './share-path.ts'
  * | ls | `page` or `error` |
  * | read | `data`, then `length` raw bytes, then `sent`; or `error` |
  * | ping | `pong` |
+ * | gossip | `noted` or `error` |
+ * | introduce | `introduced` or `error` |
  * | anything else | `error` with code `unsupported` |
  */
-export type PeerRequest = HelloMessage | LsRequest | ReadRequest | PingRequest
+export type PeerRequest = HelloMessage | LsRequest | ReadRequest | PingRequest | GossipRequest | IntroduceRequest
 
 export interface HelloMessage {
   readonly type: 'hello'
@@ -54,7 +56,32 @@ export interface PingRequest {
   readonly type: 'ping'
 }
 
-export type PeerAnswer = HelloMessage | WaitMessage | PageMessage | DataMessage | SentMessage | PongMessage | ErrorMessage
+/** What may be asked of a peer that lists these in its hello; others are not bothered with it. */
+export const GOSSIP_CAPABILITY = 'gossip'
+export const INTRODUCE_CAPABILITY = 'introduce'
+
+/** How to reach the sender, and how to reach others. Records as they were signed: whoever receives them checks them. */
+export interface GossipRequest {
+  readonly type: 'gossip'
+  /** The sender's own record, when it has changed; also when it is not to be passed on. */
+  readonly own?: Uint8Array
+  /** Of others whom the sender is connected to, at most MAX_GOSSIP_RECORDS. */
+  readonly others: readonly Uint8Array[]
+}
+
+/** Asks to be reached by somebody else: by the receiver of this message, or by a peer that is connected to it. */
+export interface IntroduceRequest {
+  readonly type: 'introduce'
+  /** 16 bytes, the key hash of whom it is for. Another than the receiver's: to be passed on unchanged, if that peer is connected. */
+  readonly to: Uint8Array
+  /** The record of who asks. */
+  readonly record: Uint8Array
+  /** 16 bytes, `introductionProof`: who asks knows a knock secret of whom it is for. */
+  readonly proof: Uint8Array
+}
+
+export type PeerAnswer =
+  | HelloMessage | WaitMessage | PageMessage | DataMessage | SentMessage | PongMessage | NotedMessage | IntroducedMessage | ErrorMessage
 
 export interface PageMessage extends ListPage {
   readonly type: 'page'
@@ -84,6 +111,17 @@ export interface SentMessage {
 
 export interface PongMessage {
   readonly type: 'pong'
+}
+
+export interface NotedMessage {
+  readonly type: 'noted'
+}
+
+/** Both sides are to send towards each other now. */
+export interface IntroducedMessage {
+  readonly type: 'introduced'
+  /** The record of whom was asked for. */
+  readonly record: Uint8Array
 }
 
 export interface ErrorMessage {

@@ -1,11 +1,13 @@
 import type { CborMap } from './cbor.ts'
-import { MAX_CURSOR_BYTES, MAX_PAGE_ENTRIES, MAX_PATH_BYTES, MAX_SEARCH_BYTES } from './limits.ts'
-import { badField, integerField, isAbsent, isInteger, isTime, optionalInteger, optionalText, textField } from './peer-fields.ts'
-import type { LsRequest, ReadRequest } from './peer-messages.ts'
+import { MAX_CURSOR_BYTES, MAX_GOSSIP_RECORDS, MAX_PAGE_ENTRIES, MAX_PATH_BYTES, MAX_SEARCH_BYTES } from './limits.ts'
+import { KEY_HASH_BYTES } from './announce-code.ts'
+import { INTRODUCTION_PROOF_BYTES } from './introduction.ts'
+import { badField, bytesField, integerField, isAbsent, isInteger, isTime, listField, optionalInteger, optionalText, recordField, textField } from './peer-fields.ts'
+import type { GossipRequest, IntroduceRequest, LsRequest, ReadRequest } from './peer-messages.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
 import { type SharePath, parseSharePath } from './share-path.ts'
 
-/** Reads the two requests that have arguments. Unknown fields are passed over, so that later versions can add some. */
+/** Reads the requests that have arguments. Unknown fields are passed over, so that later versions can add some. */
 
 export function decodeLs(map: CborMap): Result<LsRequest, Fault> {
   const path = isAbsent(map['path']) ? succeed(undefined) : pathField(map)
@@ -45,6 +47,30 @@ export function decodeRead(map: CborMap): Result<ReadRequest, Fault> {
     ...(end.value === undefined ? {} : { end: end.value }),
     ...(expect.value === undefined ? {} : { expect: expect.value }),
   })
+}
+
+export function decodeGossip(map: CborMap): Result<GossipRequest, Fault> {
+  const own = isAbsent(map['own']) ? succeed(undefined) : recordField(map['own'])
+  if (!own.ok) return own
+  const list = listField(map, 'others', MAX_GOSSIP_RECORDS)
+  if (!list.ok) return list
+  const others: Uint8Array[] = []
+  for (const item of list.value) {
+    const record = recordField(item)
+    if (!record.ok) return record
+    others.push(record.value)
+  }
+  return succeed({ type: 'gossip', ...(own.value === undefined ? {} : { own: own.value }), others })
+}
+
+export function decodeIntroduce(map: CborMap): Result<IntroduceRequest, Fault> {
+  const to = bytesField(map, 'to', KEY_HASH_BYTES)
+  if (!to.ok) return to
+  const record = recordField(map['record'])
+  if (!record.ok) return record
+  const proof = bytesField(map, 'proof', INTRODUCTION_PROOF_BYTES)
+  if (!proof.ok) return proof
+  return succeed({ type: 'introduce', to: to.value, record: record.value, proof: proof.value })
 }
 
 function pathField(map: CborMap): Result<SharePath, Fault> {

@@ -4,11 +4,11 @@
  */
 import { writeFileSync } from 'node:fs'
 import {
-  type AnnounceCode, type NatKind, announceCodeQrText, encodeAnswer, encodeEcho, encodeFrame, encodeProbe, encodeRequest, formatAnnounceCode, formatAnnounceLink,
+  type AnnounceCode, type NatKind, type PeerRecord, RECORD_SOURCES, announceCodeQrText, encodeAnswer, encodeEcho, encodeFrame, encodeProbe, encodeRequest, formatAnnounceCode, formatAnnounceLink, introductionProof,
   keyHashOf, makeKnockCid, peerIdFromKey, publicKeyOf, sign,
 } from '../src/index.ts'
 import { NAME_WORDS, peerName } from '../src/peer-name.ts'
-import { ANSWERS, REQUESTS } from './sample-messages.ts'
+import { ANSWERS, RECORD, RECORD_BYTES, REQUESTS, signedBySeven } from './sample-messages.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 const filled = (length: number, first: number) => Uint8Array.from({ length }, (_, i) => (first + i) & 0xff)
@@ -88,6 +88,20 @@ write('frames', 'Bodies, and the same on a stream.', {
 write('messages', 'Every message as a frame body. Numbers are given in decimal, byte strings as {"hex": …}.', {
   requests: REQUESTS.map((message) => ({ message: readable(message), body: hex(encodeRequest(message)) })),
   answers: ANSWERS.map((message) => ({ message: readable(message), body: hex(encodeAnswer(message)) })),
+})
+
+const others: readonly PeerRecord[] = [
+  RECORD,
+  { ...RECORD, passOn: false, nat: { v4: 'block', v6: 'unknown' }, block: { low: 40_000, high: 40_511 }, addresses: [] },
+  { ...RECORD, sequence: 0, issuedAt: 0, expiresAt: 1, nat: { v4: 'counting', v6: 'random' }, step: 2, lastPort: 65_535 },
+  {
+    ...RECORD,
+    addresses: Array.from({ length: 16 }, (_, i) => ({ endpoint: { host: `fd00::${(i + 1).toString(16)}`, port: 1 + i }, source: RECORD_SOURCES[i % 4] ?? 'stun' })),
+  },
+]
+write('peer-records', 'Peer records signed with the key whose seed is 07…07, and the proof of an introduction made with one.', {
+  records: others.map((record) => ({ record: readable(record), bytes: hex(signedBySeven(record)) })),
+  introductions: [{ secret: hex(secret), to: hex(filled(16, 0x30)), record: hex(RECORD_BYTES), proof: hex(introductionProof(secret, filled(16, 0x30), RECORD_BYTES)) }],
 })
 
 function readable(message: object): unknown {

@@ -2,7 +2,7 @@ import { Encoder, Tag } from 'cbor-x'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  type Entry, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_REQUEST_FRAME_BYTES, MAX_SMALL_FRAME_BYTES, MAX_HELLO_FRAME_BYTES,
+  type Entry, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_GOSSIP_RECORDS, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_RECORD_BYTES, MAX_REQUEST_FRAME_BYTES, MAX_SMALL_FRAME_BYTES, MAX_HELLO_FRAME_BYTES,
   PageMeter, type PeerAnswer, type SharePath, decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, entryWireBytes, parseSharePath, utf8Length,
 } from '../src/index.ts'
 import { MAX_CBOR_DEPTH, MAX_CBOR_ITEMS, MAX_CBOR_KEYS, decodeCbor } from '../src/cbor.ts'
@@ -141,7 +141,7 @@ describe('CBOR of strangers', () => {
 
 describe('requests', () => {
   test('an unknown type is unsupported, none at all is bad', () => {
-    expect(request({ type: 'gossip', x: 1 })).toMatchObject({ ok: false, error: { code: 'unsupported' } })
+    expect(request({ type: 'unheard-of', x: 1 })).toMatchObject({ ok: false, error: { code: 'unsupported' } })
     expect(request({ type: 1 })).toMatchObject(badRequest)
     expect(request({})).toMatchObject(badRequest)
     // An answer is not a request.
@@ -180,6 +180,15 @@ describe('requests', () => {
     ['17 versions', { ...HELLO, versions: Array.from({ length: 17 }, () => 1) }],
     ['17 addresses', { ...HELLO, addresses: Array.from({ length: 17 }, () => '1.2.3.4:5') }],
     ['an address that is a number', { ...HELLO, addresses: [1] }],
+    ['gossip without a list', { type: 'gossip' }],
+    ['gossip with too many records', { type: 'gossip', others: Array.from({ length: MAX_GOSSIP_RECORDS + 1 }, () => new Uint8Array(1)) }],
+    ['gossip with a text', { type: 'gossip', others: ['record'] }],
+    ['gossip with an endless record', { type: 'gossip', others: [new Uint8Array(MAX_RECORD_BYTES + 1)] }],
+    ['gossip with a text of its own', { type: 'gossip', own: 'record', others: [] }],
+    ['an introduction to nobody', { type: 'introduce', record: new Uint8Array(1), proof: new Uint8Array(16) }],
+    ['an introduction to half a hash', { type: 'introduce', to: new Uint8Array(15), record: new Uint8Array(1), proof: new Uint8Array(16) }],
+    ['an introduction of nobody', { type: 'introduce', to: new Uint8Array(16), proof: new Uint8Array(16) }],
+    ['an introduction with a short proof', { type: 'introduce', to: new Uint8Array(16), record: new Uint8Array(1), proof: new Uint8Array(12) }],
     ['a long capability', { ...HELLO, capabilities: ['a'.repeat(65)] }],
   ])('refuses %s', (_, value) => expect(request(value)).toMatchObject(badRequest))
 
@@ -240,6 +249,8 @@ describe('answers', () => {
     ['more data than one read', { type: 'data', size: 1e9, mtime: 0, start: 0, length: MAX_READ_BYTES + 1 }],
     ['data past the end', { type: 'data', size: 10, mtime: 0, start: 5, length: 6 }],
     ['data from past the end', { type: 'data', size: 10, mtime: 0, start: 11, length: 0 }],
+    ['an introduction without a record', { type: 'introduced' }],
+    ['an introduction with an endless record', { type: 'introduced', record: new Uint8Array(MAX_RECORD_BYTES + 1) }],
     ['a short hash', { type: 'sent', bytes: 1, hash: new Uint8Array(31) }],
     ['no count', { type: 'sent', hash: new Uint8Array(32) }],
     ['an error without text', { type: 'error', code: 'busy' }],

@@ -1,4 +1,7 @@
-import { ERROR_CODES, type HelloMessage, type PeerAnswer, type PeerRequest, type SharePath, parseSharePath } from '../src/index.ts'
+import {
+  ERROR_CODES, type HelloMessage, type PeerAnswer, type PeerRecord, type PeerRequest, type SharePath, encodePeerRecord, introductionProof, parseSharePath,
+  peerIdFromKey, publicKeyOf, sign,
+} from '../src/index.ts'
 
 /** One of each message, and the edges of some: shared by the vectors and the tests. */
 
@@ -10,6 +13,25 @@ export function path(text: string): SharePath {
 
 const filled = (length: number, first: number) => Uint8Array.from({ length }, (_, i) => (first + i) & 0xff)
 
+/** Whose key has the seed 07…07. */
+export const RECORD: PeerRecord = {
+  peerId: peerIdFromKey(publicKeyOf(new Uint8Array(32).fill(7))),
+  sequence: 1_700_000_000_001,
+  issuedAt: 1_700_000_000_000,
+  expiresAt: 1_700_086_400_000,
+  knockSecret: filled(16, 0x10),
+  passOn: true,
+  nat: { v4: 'consistent', v6: 'open' },
+  addresses: [
+    { endpoint: { host: '2001:db8::1', port: 4433 }, source: 'interface' },
+    { endpoint: { host: '192.0.2.1', port: 40_000 }, source: 'stun' },
+  ],
+}
+
+export const signedBySeven = (record: PeerRecord): Uint8Array => encodePeerRecord(record, (message) => sign(message, new Uint8Array(32).fill(7)))
+
+export const RECORD_BYTES = signedBySeven(RECORD)
+
 export const HELLO: HelloMessage = {
   type: 'hello',
   versions: [1],
@@ -20,6 +42,7 @@ export const HELLO: HelloMessage = {
   addresses: ['192.0.2.1:4433', '[2001:db8::1]:4433'],
 }
 
+/** The bytes that stand for records here are none: messages carry them unread. */
 export const REQUESTS: readonly PeerRequest[] = [
   HELLO,
   { type: 'ls', recursive: false, limit: 100 },
@@ -27,6 +50,9 @@ export const REQUESTS: readonly PeerRequest[] = [
   { type: 'read', path: path('Music/song.flac') },
   { type: 'read', path: path('Music/song.flac'), start: 4_194_304, end: 8_388_608, expect: { size: 5_000_000_000, mtime: 1_700_000_000_000.5 } },
   { type: 'ping' },
+  { type: 'gossip', own: filled(8, 0x40), others: [] },
+  { type: 'gossip', others: [filled(8, 0x40), filled(4, 0x50)] },
+  { type: 'introduce', to: filled(16, 0x30), record: filled(8, 0x40), proof: introductionProof(filled(16, 0x10), filled(16, 0x30), filled(8, 0x40)) },
 ]
 
 export const ANSWERS: readonly PeerAnswer[] = [
@@ -44,5 +70,7 @@ export const ANSWERS: readonly PeerAnswer[] = [
   { type: 'data', size: 10, mtime: 1_700_000_000_000.25, start: 4, length: 6 },
   { type: 'sent', bytes: 6, hash: filled(32, 0) },
   { type: 'pong' },
+  { type: 'noted' },
+  { type: 'introduced', record: filled(8, 0x40) },
   ...ERROR_CODES.map((code) => ({ type: 'error', code, message: `because of ${code}` }) as const),
 ]

@@ -59,6 +59,22 @@ const REQUEST_BYTES: readonly (readonly [string, PeerRequest, string])[] = [
   ['ping', { type: 'ping' }, annotated(`
     a1 64 74797065 64 70696e67                  # type: ping
   `)],
+  ['gossip', { type: 'gossip', own: bytes('4041'), others: [bytes('5051'), bytes('60')] }, annotated(`
+    a3                                          # map of 3
+    64 74797065 66 676f73736970                 # type: gossip
+    63 6f776e 42 4041                           # own: a record
+    66 6f7468657273 82                          # others: 2 records
+       42 5051
+       41 60
+  `)],
+  ['introduce', { type: 'introduce', to: bytes('30'.repeat(16)), record: bytes('4041'), proof: bytes('ab'.repeat(16)) }, annotated(`
+    a4                                          # map of 4
+    64 74797065 69 696e74726f64756365           # type: introduce
+    62 746f 50 30303030303030303030303030303030 # to: a key hash
+    66 7265636f7264 42 4041                     # record
+    65 70726f6f66 50                            # proof: 16 bytes
+       abababababababababababababababab
+  `)],
 ]
 
 const ANSWER_BYTES: readonly (readonly [string, PeerAnswer, string])[] = [
@@ -108,6 +124,14 @@ const ANSWER_BYTES: readonly (readonly [string, PeerAnswer, string])[] = [
   `)],
   ['pong', { type: 'pong' }, annotated(`
     a1 64 74797065 64 706f6e67                  # type: pong
+  `)],
+  ['noted', { type: 'noted' }, annotated(`
+    a1 64 74797065 65 6e6f746564                # type: noted
+  `)],
+  ['introduced', { type: 'introduced', record: bytes('4041') }, annotated(`
+    a2                                          # map of 2
+    64 74797065 6a 696e74726f6475636564         # type: introduced
+    66 7265636f7264 42 4041                     # record
   `)],
   ['error', { type: 'error', code: 'not-found', message: 'no such file' }, annotated(`
     a3                                          # map of 3
@@ -164,7 +188,7 @@ describe('bytes of strangers', () => {
   })
 
   test('every flipped bit is refused or understood as something consistent', () => {
-    for (const body of all.slice(0, 14)) {
+    for (const body of all.slice(0, 20)) {
       for (let bit = 0; bit < body.length * 8; bit++) {
         const flipped = Uint8Array.from(body)
         flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7))

@@ -1,5 +1,5 @@
 import {
-  CodedError, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
+  CodedError, type GossipRequest, type IntroduceRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
   type SharePath, decodeRequest, encodeAnswer,
 } from '@harddrive-party/protocol'
 import { createHash } from 'node:crypto'
@@ -27,6 +27,8 @@ export interface PeerServiceOptions {
   readonly reader: ShareReader
   /** What peers are fetching, whenever it has changed, at most every UPLOADS_INTERVAL_MS; an empty list when it is over. */
   readonly onUploads: (uploads: readonly UploadStatus[]) => void
+  /** Answers what is not about files; absent = `unsupported`. @throws CodedError what is to be answered instead */
+  readonly signal?: (connection: PeerConnection, request: GossipRequest | IntroduceRequest, options: { signal: AbortSignal }) => Promise<PeerAnswer>
   readonly log?: (message: string) => void
   /** Absent = `connection.setBusy`. For an owner that also fetches over the same connection. */
   readonly setBusy?: (connection: PeerConnection, busy: boolean) => void
@@ -153,6 +155,12 @@ class Service implements PeerService {
       }
       case 'read':
         return this.#read(connection, frames, request, cut)
+      case 'gossip':
+      case 'introduce': {
+        if (this.#options.signal === undefined) throw new CodedError('unsupported', 'this request is not known here')
+        const { signal } = this.#options
+        return this.#send(frames, await signal(connection, request, { signal: cut.signal }), cut)
+      }
       case 'hello':
         throw new CodedError('bad-request', 'hello comes first on a connection, and only there')
     }
