@@ -4,8 +4,8 @@
  */
 import { writeFileSync } from 'node:fs'
 import {
-  type AnnounceCode, type NatKind, type PeerRecord, RECORD_SOURCES, announceCodeQrText, encodeAnswer, encodeEcho, encodeFrame, encodeProbe, encodeRequest, formatAnnounceCode, formatAnnounceLink, introductionProof,
-  keyHashOf, makeKnockCid, peerIdFromKey, publicKeyOf, sign,
+  type AnnounceCode, type NatKind, type PeerRecord, RECORD_SOURCES, announceCodeQrText, encodeAnswer, encodeEcho, encodeFrame, encodeProbe, encodePunch, encodeRequest, formatAnnounceCode, formatAnnounceLink, introductionProof,
+  keyHashOf, makeKnockCid, peerIdFromKey, publicKeyOf, punchKeyOf, sign,
 } from '../src/index.ts'
 import { NAME_WORDS, peerName } from '../src/peer-name.ts'
 import { ANSWERS, RECORD, RECORD_BYTES, REQUESTS, signedBySeven } from './sample-messages.ts'
@@ -79,6 +79,24 @@ write('datagrams', 'Kinds of datagrams by their first bytes, and path probes wit
     ['40', 'quic-short'], ['7f', 'quic-short'], ['80', 'unknown'], ['bf', 'unknown'], ['c0', 'quic-long'], ['ff', 'quic-long'],
   ].map(([bytes, kind]) => ({ bytes, kind })),
   paths: [{ key: hex(key), nonce: hex(nonce), probe: hex(encodeProbe(nonce, key)), echo: hex(encodeEcho(nonce, key)) }],
+})
+
+const hashes = seeds.slice(0, 2).map((seed) => keyHashOf(peerIdFromKey(publicKeyOf(seed)))) as [Uint8Array, Uint8Array]
+write('punches', 'Knocks that open NATs and their answers, under the knock secret of their receiver, and whether they are accepted at a time.', {
+  punches: ([
+    ['knock', false, 1_700_000_000_000, 1_700_000_000_000, true],
+    ['answer', false, 1_700_000_000_000, 1_700_000_000_000, true],
+    ['knock', true, 1_700_000_000_000, 1_700_000_030_000, true],
+    ['answer', true, 1_700_000_000_000, 1_699_999_970_000, true],
+    ['knock', false, 1_700_000_000_000, 1_700_000_070_000, false],
+    ['knock', false, 1_700_000_000_000, 1_699_999_930_000, false],
+    ['knock', false, 0, 0, true],
+  ] as const).map(([type, chosen, madeAt, checkedAt, accepted]) => {
+    const [sender, receiver] = hashes
+    const nonce = filled(8, 0xe0)
+    const packet = encodePunch({ type, nonce, chosen }, punchKeyOf(secret, sender, receiver), madeAt)
+    return { secret: hex(secret), sender: hex(sender), receiver: hex(receiver), type, nonce: hex(nonce), chosen, madeAt, checkedAt, accepted, packet: hex(packet) }
+  }),
 })
 
 write('frames', 'Bodies, and the same on a stream.', {
