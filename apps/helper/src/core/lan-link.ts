@@ -35,7 +35,7 @@ export type LanEffect =
   | { readonly type: 'topic'; readonly name: string; readonly bytes: Uint8Array }
 
 export class LanLink implements Machine<LanInput, LanEffect> {
-  readonly #subnet: LanSubnet
+  readonly #subnets: readonly LanSubnet[]
   readonly #random: () => number
   #service: LanService | undefined
   #announcements = 0
@@ -50,9 +50,9 @@ export class LanLink implements Machine<LanInput, LanEffect> {
   /** Instances in use and until when their records are good. */
   readonly #known = new Map<string, number>()
 
-  /** @param options.random uniform in [0, 1) */
-  constructor({ subnet, random }: { subnet: LanSubnet; random: () => number }) {
-    this.#subnet = subnet
+  /** @param options.subnets of the interface @param options.random uniform in [0, 1) */
+  constructor({ subnets, random }: { subnets: readonly LanSubnet[]; random: () => number }) {
+    this.#subnets = subnets
     this.#random = random
   }
 
@@ -140,7 +140,7 @@ export class LanLink implements Machine<LanInput, LanEffect> {
   }
 
   #heard(now: number, records: readonly DnsRecord[], source: string): LanEffect[] {
-    const { sightings, undescribed, topics } = readLanResponse(records, source, this.#subnet)
+    const { sightings, undescribed, topics } = readLanResponse(records, source, this.#subnets)
     const effects: LanEffect[] = topics.map((topic) => ({ type: 'topic', ...topic }))
     for (const record of records) this.#remember(now, record)
     for (const sighting of sightings) {

@@ -36,7 +36,7 @@ export interface LanService {
   readonly hosts: readonly string[]
 }
 
-/** One interface in one family. */
+/** One of the networks that an interface is on. */
 export interface LanSubnet {
   readonly host: string
   /** Bits that all addresses of the network have in common. */
@@ -109,15 +109,15 @@ export function topicRecord(name: string, bytes: Uint8Array): DnsRecord {
 /**
  * Makes sense of a response, or of as much of it as makes sense.
  * @param source whom the packet came from, without a zone
- * @param subnet where it was heard: addresses elsewhere are passed over, so that nobody can send us against others
+ * @param subnets of the interface on which it was heard: addresses elsewhere are passed over, so that nobody can send us against others
  */
-export function readLanResponse(records: readonly DnsRecord[], source: string, subnet: LanSubnet): LanResponse {
+export function readLanResponse(records: readonly DnsRecord[], source: string, subnets: readonly LanSubnet[]): LanResponse {
   const known = records.slice(0, MAX_LAN_RECORDS).filter(isRecord)
   const of = (type: DnsType) => known.filter((record) => record.type === type)
   const hosts = new Map<string, string[]>()
   for (const { name, data } of [...of('A'), ...of('AAAA')]) {
     const host = typeof data === 'string' ? parseHost(data) : undefined
-    if (host?.ok && isOnSubnet(host.value, subnet)) push(hosts, name.toLowerCase(), host.value)
+    if (host?.ok && isNear(host.value, subnets)) push(hosts, name.toLowerCase(), host.value)
   }
   const texts = new Map(of('TXT').map((record) => [record.name.toLowerCase(), record]))
   const described = new Set<string>()
@@ -130,7 +130,7 @@ export function readLanResponse(records: readonly DnsRecord[], source: string, s
     const announcement = decodeLanAnnouncement(stringsOf(text.data))
     if (!announcement.ok) continue
     described.add(instance)
-    const own = isOnSubnet(source, subnet) ? [source] : []
+    const own = isNear(source, subnets) ? [source] : []
     const addresses = [...new Set([...own, ...(hosts.get(target.host) ?? [])])].slice(0, MAX_SIGHTING_ADDRESSES)
     const endpoints = addresses.map((host) => ({ host, port: target.port }))
     sightings.push({ ...announcement.value, endpoints, ttl: Math.min(ttl, text.ttl) })
@@ -148,8 +148,12 @@ function readTopic({ name, data }: DnsRecord): LanResponse['topics'] {
   return bytes === undefined ? [] : [{ name: rendezvous, bytes }]
 }
 
-/** Whether an address belongs to the network of an interface; of the other family, it does not. */
-export function isOnSubnet(host: string, subnet: LanSubnet): boolean {
+/** Whether an address belongs to one of the networks of an interface. */
+export function isNear(host: string, subnets: readonly LanSubnet[]): boolean {
+  return subnets.some((subnet) => isOnSubnet(host, subnet))
+}
+
+function isOnSubnet(host: string, subnet: LanSubnet): boolean {
   if (host.includes(':') !== subnet.host.includes(':')) return false
   const parsed = parseHost(host)
   if (!parsed.ok) return false
