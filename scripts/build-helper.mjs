@@ -25,7 +25,7 @@ await build({
   platform: 'node',
   target: 'node20.19',
   // lmdb and the QUIC engine are native; pino and open find files of their own beside themselves.
-  external: ['lmdb', '@infisical/*', '@matrixai/*', 'cbor-extract', 'pino', 'open'],
+  external: ['koffi', 'lmdb', '@infisical/*', '@matrixai/*', 'cbor-extract', 'pino', 'open'],
   sourcemap: true,
   // CommonJS packages inside of the bundle call require for Node's own modules.
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },

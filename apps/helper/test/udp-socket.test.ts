@@ -1,13 +1,13 @@
 import { createSocket } from 'node:dgram'
 import type { RemoteInfo } from 'node:dgram'
 import { afterEach, describe, expect, it } from 'vitest'
-import { familyOf, MAX_QUEUED_SENDS, openUdpSockets, type UdpOptions, type UdpSockets } from '../src/adapters/udp-socket.ts'
+import { familyOf, MAX_QUEUED_PACKETS, openUdpSockets, type UdpOptions, type UdpSockets } from '../src/adapters/udp-socket.ts'
 
 describe('UDP sockets', () => {
   const opened: UdpSockets[] = []
 
   async function open(options: Partial<UdpOptions> = {}): Promise<UdpSockets> {
-    const sockets = await openUdpSockets({ port: 0, loopbackOnly: true, onDatagram: () => {}, ...options })
+    const sockets = await openUdpSockets({ port: 0, loopbackOnly: true, segmentBytes: 1350, onDatagram: () => {}, ...options })
     opened.push(sockets)
     return sockets
   }
@@ -92,7 +92,7 @@ describe('UDP sockets', () => {
     const to = { host: '127.0.0.1', port: sockets.ports.v4! }
     let sent = 0
     while (sockets.send(new Uint8Array(1), to)) sent++
-    expect(sent).toBe(MAX_QUEUED_SENDS)
+    expect(sent).toBe(MAX_QUEUED_PACKETS)
     await drained
     expect(sockets.send(new Uint8Array(1), to)).toBe(true)
   })
@@ -105,5 +105,35 @@ describe('UDP sockets', () => {
 
   it('know a family by its address', () => {
     expect([familyOf('192.0.2.1'), familyOf('2001:db8::1'), familyOf('fe80::1%eth0')]).toEqual(['v4', 'v6', 'v6'])
+  })
+})
+
+describe('several datagrams at once', () => {
+  it('arrive as what they are, whether or not the system cuts and joins', async () => {
+    const arrived: Buffer[] = []
+    let done: (() => void) | undefined
+    const all = new Promise<void>((resolve) => {
+      done = resolve
+    })
+    const receiver = await openUdpSockets({
+      port: 0, loopbackOnly: true, segmentBytes: 1350,
+      onDatagram: (bytes) => {
+        arrived.push(Buffer.from(bytes))
+        if (Buffer.concat(arrived).length === 5 * 1350 + 100) done?.()
+      },
+    })
+    const sender = await openUdpSockets({ port: 0, loopbackOnly: true, segmentBytes: 1350, onDatagram: () => {} })
+    try {
+      const bytes = Buffer.alloc(5 * 1350 + 100, 'abcdefghijklmnopqrstuvwxyz')
+      const to = { host: '127.0.0.1', port: receiver.ports.v4 ?? 0 }
+      const most = sender.most(0, 'v4')
+      if (most === 1) for (let at = 0; at < bytes.length; at += 1350) sender.send(bytes.subarray(at, at + 1350), to)
+      else sender.send(bytes, to, { packets: 6 })
+      await all
+      expect(Buffer.concat(arrived)).toEqual(bytes)
+      expect(most).toBeGreaterThanOrEqual(1)
+    } finally {
+      await Promise.all([sender.close(), receiver.close()])
+    }
   })
 })

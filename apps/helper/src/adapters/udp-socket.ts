@@ -4,21 +4,24 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { CodedError, type Endpoint } from '@harddrive-party/protocol'
+import { enableOffload } from './udp-offload.ts'
 
 export type AddressFamily = 'v4' | 'v6'
 
 export interface UdpSockets {
   readonly ports: { readonly v4: number | null; readonly v6: number | null }
-  /** Datagrams handed to the system whose fate is not known yet; senders keep it below {@link MAX_QUEUED_SENDS}. */
+  /** Datagrams handed to the system whose fate is not known yet; senders keep it below {@link MAX_QUEUED_PACKETS}. */
   readonly queued: number
   /** Called when `queued` has fallen to half of the cap after having reached it. */
   onDrain: (() => void) | null
   /**
-   * Sends one datagram. `bytes` must stay as it is until the send is over: at most MAX_QUEUED_SENDS later sends.
+   * Sends one datagram. `bytes` must stay as it is until the send is over: at most MAX_QUEUED_PACKETS later datagrams.
    * Failures are silent like loss, except that `onSendError` hears of them.
    * @returns false when that family or socket is not available, or the queue is full
    */
   send(bytes: Uint8Array, to: Endpoint, via?: SendVia): boolean
+  /** How many datagrams `send` takes at once on this way, as `via.packets`; 1 where the system does not cut. */
+  most(socket: number, family: AddressFamily): number
   /**
    * Opens sockets on random ports beside the main ones.
    * @returns their numbers; fewer than asked for when the system gives no more
@@ -40,6 +43,8 @@ export interface UdpSockets {
 export interface SendVia {
   /** Number of an extra socket; 0 or absent = the main one of the family. */
   readonly socket?: number | undefined
+  /** Datagrams in `bytes`, end to end, all of `segmentBytes` but the last; absent = 1. */
+  readonly packets?: number | undefined
   /** Hops this one datagram may take, 1 to 255; absent = the usual number. */
   readonly ttl?: number | undefined
 }
@@ -49,6 +54,9 @@ export interface UdpOptions {
   readonly port: number
   /** Binds 127.0.0.1 and ::1 only. */
   readonly loopbackOnly: boolean
+  /** The size of the datagrams that are sent many at once. */
+  readonly segmentBytes: number
+  /** `bytes` may be several datagrams of one sender end to end, all of one size but the last, when they are longer than any single one. */
   onDatagram(bytes: Buffer, from: RemoteInfo, socket: number): void
   /** The system refused to send, for example because there is no route. */
   onSendError?(to: Endpoint, code: string, socket: number): void
@@ -63,8 +71,11 @@ export const MAX_EXTRA_SOCKETS = 300
 /** What every system uses or takes for its usual number of hops, near enough: there is no way to ask the socket (RFC 1700). */
 const USUAL_TTL = 64
 
-/** More than this many unconfirmed sends mean that the system does not keep up: whoever sends must wait. */
-export const MAX_QUEUED_SENDS = 1024
+/** More than this many unconfirmed datagrams mean that the system does not keep up: whoever sends must wait. */
+export const MAX_QUEUED_PACKETS = 1024
+
+/** The kernel takes 64 segments at once, and 65,507 bytes: this stays below both for every packet size we use. */
+const MAX_SEGMENTS = 40
 
 /** Room for bursts while our thread is busy elsewhere. The system may give less. */
 const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
@@ -92,6 +103,8 @@ class BoundSockets implements UdpSockets {
   readonly #main: Readonly<Record<AddressFamily, Socket | null>>
   readonly #extra = new Map<number, { readonly socket: Socket; readonly family: AddressFamily }>()
   readonly #options: UdpOptions
+  /** Sockets whose sends may be cut. */
+  readonly #cutting = new WeakSet<Socket>()
   /** Extra sockets that are being opened. */
   #opening = 0
   #lastExtra = MAIN_SOCKET
@@ -105,7 +118,7 @@ class BoundSockets implements UdpSockets {
     for (const socket of [v4, v6]) {
       if (socket === null) continue
       this.#listen(socket, MAIN_SOCKET)
-      widenBuffers(socket)
+      this.#makeFast(socket)
     }
   }
 
@@ -117,17 +130,24 @@ class BoundSockets implements UdpSockets {
     return this.#socket(socket, family) !== null
   }
 
-  send(bytes: Uint8Array, to: Endpoint, { socket: number = MAIN_SOCKET, ttl }: SendVia = {}): boolean {
+  most(number: number, family: AddressFamily): number {
+    const socket = this.#socket(number, family)
+    return socket !== null && this.#cutting.has(socket) ? MAX_SEGMENTS : 1
+  }
+
+  send(bytes: Uint8Array, to: Endpoint, { socket: number = MAIN_SOCKET, ttl, packets = 1 }: SendVia = {}): boolean {
     const socket = this.#socket(number, familyOf(to.host))
-    if (socket === null || this.#closing !== null || this.queued >= MAX_QUEUED_SENDS) {
-      this.#full ||= this.queued >= MAX_QUEUED_SENDS
+    if (socket === null || this.#closing !== null || this.queued >= MAX_QUEUED_PACKETS) {
+      this.#full ||= this.queued >= MAX_QUEUED_PACKETS
       return false
     }
-    this.queued++
+    this.queued += packets
     const done = (error: Error | null): void => {
-      this.queued--
+      this.queued -= packets
+      // Not every device and route can do it, and the first try tells. What was lost is sent again, one by one.
+      if (error !== null && packets > 1) this.#cutting.delete(socket)
       if (error !== null) this.#options.onSendError?.(to, 'code' in error ? String(error.code) : 'unknown', number)
-      if (!this.#full || this.queued > MAX_QUEUED_SENDS / 2) return
+      if (!this.#full || this.queued > MAX_QUEUED_PACKETS / 2) return
       this.#full = false
       this.onDrain?.()
     }
@@ -162,7 +182,7 @@ class BoundSockets implements UdpSockets {
 
   widen(number: number): void {
     const extra = this.#extra.get(number)
-    if (extra !== undefined) widenBuffers(extra.socket)
+    if (extra !== undefined) this.#makeFast(extra.socket)
   }
 
   closeExtra(numbers: Iterable<number>): void {
@@ -177,6 +197,11 @@ class BoundSockets implements UdpSockets {
     if (number === MAIN_SOCKET) return this.#main[family]
     const extra = this.#extra.get(number)
     return extra?.family === family ? extra.socket : null
+  }
+
+  #makeFast(socket: Socket): void {
+    widenBuffers(socket)
+    if (enableOffload(socket, this.#options.segmentBytes)) this.#cutting.add(socket)
   }
 
   #listen(socket: Socket, number: number): void {

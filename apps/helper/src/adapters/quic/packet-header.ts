@@ -21,6 +21,15 @@ export function shortHeaderCidKey(packet: Buffer): string | null {
   return packet.length > CID_BYTES ? packet.toString('latin1', 1, 1 + CID_BYTES) : null
 }
 
+/**
+ * The size of the packets in several that came at once, all for one connection and end to end, all of one size but the last: where its ID comes next.
+ * @param packets the first has a short header
+ */
+export function coalescedSize(packets: Buffer): number {
+  const next = packets.indexOf(packets.subarray(1, 1 + CID_BYTES), 1 + CID_BYTES)
+  return next === -1 ? packets.length : next - 1
+}
+
 /** @returns null for what is no long header of version 1 */
 export function parseLongHeader(packet: Buffer): LongHeader | null {
   if (packet.length < 7 || packet.readUInt32BE(1) !== VERSION_1) return null

@@ -22,6 +22,10 @@ export interface ConnectionHost {
   /** A buffer for one packet. Valid until as many packets were sent as the system may hold. */
   packetBuffer(): Uint8Array
   transmit(packet: Uint8Array, to: Endpoint, socket: number): void
+  /** Sends the first bytes of the buffer, at once or together with what follows before `transmitted`. */
+  transmitBuffer(length: number, to: Endpoint, socket: number): void
+  /** That was all for now. */
+  transmitted(): void
   /** Flush at the end of this turn of the event loop. */
   wake(connection: QuicConnection): void
   /** Flush in a millisecond or two. */
@@ -329,6 +333,11 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   }
 
   #send(): void {
+    this.#sendPackets()
+    this.#host.transmitted()
+  }
+
+  #sendPackets(): void {
     const now = this.#host.now()
     let left = SENDS_PER_FLUSH
     let allowed = this.#allowed(now)
@@ -371,7 +380,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     }
     if (sent === null) return 0
     const [length] = sent
-    this.#host.transmit(length === buffer.length ? buffer : buffer.subarray(0, length), this.#path.current, this.socket)
+    this.#host.transmitBuffer(length, this.#path.current, this.socket)
     return length
   }
 

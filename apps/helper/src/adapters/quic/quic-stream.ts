@@ -53,6 +53,8 @@ export class QuicStream implements PeerStream {
   /** Why there is nothing more to read: the peer's end, or an error. */
   #readEnd: 'finished' | CodedError | null = null
   #writeEnd: 'finished' | CodedError | null = null
+  /** Whether asking the engine may bring something: it answers "nothing" with an exception, which costs more than a packet. */
+  #mayHaveMore = true
   #finishing = false
   /** The last bytes written, and the turn they must not be sent in without an end. */
   #held = NOTHING
@@ -69,9 +71,11 @@ export class QuicStream implements PeerStream {
   read(into: Uint8Array): Promise<number> {
     if (this.#reader !== null) return Promise.reject(new Error('a read before the last one was done'))
     if (into.length === 0) return Promise.reject(new RangeError('a read into nothing'))
-    const got = this.#take(into)
-    if (typeof got === 'number') return Promise.resolve(got)
-    if (got !== null) return Promise.reject(got)
+    if (this.#mayHaveMore || this.#owner.ended || this.#readEnd !== null) {
+      const got = this.#take(into)
+      if (typeof got === 'number') return Promise.resolve(got)
+      if (got !== null) return Promise.reject(got)
+    }
     return new Promise((resolve, reject) => {
       this.#reader = { into, resolve, reject }
     })
@@ -117,6 +121,7 @@ export class QuicStream implements PeerStream {
   /** By the connection: there may be something to read. */
   onReadable(): void {
     const reader = this.#reader
+    this.#mayHaveMore = true
     if (reader === null) return
     const got = this.#take(reader.into)
     if (got === null) return
@@ -187,6 +192,8 @@ export class QuicStream implements PeerStream {
       // `Done`, or `InvalidStreamState` while the engine has not heard of this stream: nothing yet.
       got = null
     }
+    // What does not fill the buffer was all there is; the connection says when more has come.
+    this.#mayHaveMore = got !== null && got[0] === into.length
     if (got === null) return this.#owner.ended ? connectionLost() : null
     const [count, finished] = got
     if (count > 0) this.#owner.wantsFlush(count)

@@ -7,11 +7,12 @@ import {
 import { type GateVerdict, KnockGate } from '../../core/knock-gate.ts'
 import { type Certificate, certificateFromSeed } from '../certificate.ts'
 import type { DialTarget, KnockKind, PeerConnection, Transport } from '../transport.ts'
-import { type AddressFamily, familyOf, MAIN_SOCKET, MAX_QUEUED_SENDS, openUdpSockets, type SendVia, type UdpSockets } from '../udp-socket.ts'
+import { type AddressFamily, familyOf, MAIN_SOCKET, MAX_QUEUED_PACKETS, openUdpSockets, type SendVia, type UdpSockets } from '../udp-socket.ts'
 import { LOCAL_ADDRESS, makeConfig, MAX_PACKET_BYTES, REMOTE_ADDRESS } from './config.ts'
 import { beginDial, type Dial, DIAL_TIMEOUT_MS } from './dial.ts'
 import { loadNativeQuic, type NativeConfig, type NativeConnection, type NativeQuic } from './native.ts'
-import { cidKey, parseLongHeader, shortHeaderCidKey, sourceNetwork } from './packet-header.ts'
+import { cidKey, coalescedSize, parseLongHeader, shortHeaderCidKey, sourceNetwork } from './packet-header.ts'
+import { PacketRing } from './packet-ring.ts'
 import { type ConnectionHost, type HandshakeListener, QuicConnection } from './quic-connection.ts'
 
 export interface KnockSecrets {
@@ -69,9 +70,6 @@ export interface QuicStats {
 
 type RefusalReason = Extract<GateVerdict, { admit: false }>['reason']
 
-/** Buffers for packets on their way into the system: more than may be queued there. */
-const RING_SLOTS = 2 * MAX_QUEUED_SENDS
-
 /** A listener's handshake: friends on slow paths need two or three seconds, a stranger's costs memory. */
 const ACCEPT_TIMEOUT_MS = 5000
 
@@ -100,6 +98,7 @@ export async function openQuicTransport(options: QuicOptions): Promise<QuicTrans
     await openUdpSockets({
       port: options.udpPort,
       loopbackOnly: options.loopbackOnly,
+      segmentBytes: MAX_PACKET_BYTES,
       onDatagram: (bytes, from, socket) => loop.onDatagram(bytes, from, socket),
       onSendError: (to, code, socket) => loop.onSendError(to, code, socket),
     }),
@@ -122,8 +121,7 @@ class QuicLoop implements QuicTransport, ConnectionHost {
   readonly #carried = new Map<number, number>()
   /** Extra sockets that were given back while they carried a connection. */
   readonly #givenBack = new Set<number>()
-  readonly #ring: Uint8Array[] = []
-  #ringAt = 0
+  readonly #ring: PacketRing
   #awake: QuicConnection[] = []
   #immediate: NodeJS.Immediate | null = null
   #drowsy = new Set<QuicConnection>()
@@ -145,8 +143,10 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     this.#certificate = certificate
     this.#options = options
     this.#gate = new KnockGate((cid, secret, unixMs) => checkKnockCid(cid, secret, unixMs, hmac), options.knockSecrets)
-    const memory = new ArrayBuffer(RING_SLOTS * MAX_PACKET_BYTES)
-    for (let i = 0; i < RING_SLOTS; i++) this.#ring.push(new Uint8Array(memory, i * MAX_PACKET_BYTES, MAX_PACKET_BYTES))
+    this.#ring = new PacketRing({
+      most: (to, socket) => this.#sockets.most(socket, familyOf(to.host)),
+      send: (bytes, to, socket, packets) => this.#sockets.send(bytes, to, { socket, packets }),
+    })
   }
 
   start(sockets: UdpSockets): void {
@@ -236,7 +236,8 @@ class QuicLoop implements QuicTransport, ConnectionHost {
         const key = shortHeaderCidKey(bytes)
         const connection = key === null ? undefined : this.#byCid.get(key)
         if (connection === undefined) this.#dropped++
-        else connection.receive(bytes, from)
+        else if (bytes.length <= MAX_PACKET_BYTES) connection.receive(bytes, from)
+        else this.#receiveSeveral(connection, bytes, from)
         return
       }
       case 'quic-long':
@@ -251,6 +252,12 @@ class QuicLoop implements QuicTransport, ConnectionHost {
       case 'unknown':
         this.#dropped++
     }
+  }
+
+  /** The kernel handed over several at once. */
+  #receiveSeveral(connection: QuicConnection, bytes: Buffer, from: RemoteInfo): void {
+    const size = coalescedSize(bytes)
+    for (let at = 0; at < bytes.length; at += size) connection.receive(bytes.subarray(at, at + size), from)
   }
 
   onSendError(to: Endpoint, code: string, socket: number): void {
@@ -360,17 +367,25 @@ class QuicLoop implements QuicTransport, ConnectionHost {
   }
 
   stalled(connection: QuicConnection): boolean {
-    if (this.#sockets.queued < MAX_QUEUED_SENDS - 1) return false
+    if (this.#sockets.queued < MAX_QUEUED_PACKETS - 1) return false
     this.#stalled.add(connection)
     return true
   }
 
   packetBuffer(): Uint8Array {
-    return this.#ring[this.#ringAt]!
+    return this.#ring.buffer
+  }
+
+  transmitBuffer(length: number, to: Endpoint, socket: number): void {
+    this.#ring.push(length, to, socket)
+  }
+
+  transmitted(): void {
+    this.#ring.flush()
   }
 
   transmit(packet: Uint8Array, to: Endpoint, socket: number): void {
-    this.#ringAt = (this.#ringAt + 1) % RING_SLOTS
+    this.#ring.flush()
     this.#sockets.send(packet, to, { socket })
   }
 
