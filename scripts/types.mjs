@@ -10,6 +10,7 @@ const PROJECTS = [
   ['tsc', 'packages/protocol/test'],
   ['tsc', 'apps/helper/src/core'],
   ['tsc', 'e2e'],
+  ['tsc', 'lab'],
 ]
 
 let failed = false
