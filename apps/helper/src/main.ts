@@ -191,7 +191,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   lock.announce(ui)
 
   await addShares(shares, options.shareDirectories)
-  await settings.update({ topics: [...new Set([...settings.current().topics, ...(options.topics ?? [])])] })
+  if ((options.topics ?? []).length > 0) await settings.update({ topics: [...new Set([...settings.current().topics, ...(options.topics ?? [])])] })
   state = helperState
   const ports = store.table<{ port: number }>('udp-port', decodePort)
   const ready = waitForNetwork()

@@ -1,8 +1,10 @@
 import { CodedError, type ListPage, type PeerId, type SharePath } from '@harddrive-party/protocol'
-import type { ControlApi, ControlClient, ControlEvent, ControlSnapshot, PeerInfo, ShareInfo, TransferInfo } from '@harddrive-party/protocol/control'
+import type { ControlApi, ControlClient, ControlEvent, ControlSnapshot, DoctorReport, PeerInfo, ShareInfo, TransferInfo } from '@harddrive-party/protocol/control'
 import { describe, expect, it, vi } from 'vitest'
 import { listFiles, listShares, readFile } from '../src/cli/commands/files.ts'
 import { manageDevices, removeShare, showCode, showStatus } from '../src/cli/commands/own.ts'
+import { showDoctor } from '../src/cli/commands/doctor.ts'
+import { joinTopic, leaveTopic, listTopics, showSettings } from '../src/cli/commands/topics.ts'
 import { connectPeer, decideAboutPeer, listPeers, pingPeer } from '../src/cli/commands/peers.ts'
 import { changeTransfer, download, listTransfers } from '../src/cli/commands/transfers.ts'
 import type { HelperSession } from '../src/cli/helper-session.ts'
@@ -25,6 +27,23 @@ const SNAPSHOT: ControlSnapshot = {
   },
   peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }],
   settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, mqttBrokers: [] },
+}
+
+const REPORT: DoctorReport = {
+  addresses: [{ address: '198.51.100.7:4433', family: 4, source: 'stun' }],
+  nat: { v4: 'random', v6: 'unknown' },
+  udp: { v4: 4433, v6: null },
+  stun: [{ server: 'stun.example:3478', family: 4, outcome: 'mapped', mapped: '198.51.100.7:4433' }],
+  mapping: { state: 'not-believed', protocol: 'upnp', outside: '100.64.1.1:4433', pinholes: [] },
+  discovery: { mdns: true, topics: [{ topic: 'book club', members: [ID] }], brokers: [{ url: 'mqtts://me:secret@broker.example:8883', state: 'failed', problem: 'it does not answer' }] },
+  peers: [
+    { peerId: ID, name: 'Brave Otter', state: 'connected', path: PATH, attempts: [], advice: [] },
+    {
+      peerId: AWAY.peerId, name: 'Shy Bear', state: 'offline', path: null, advice: ['Ask them for a fresh code.'],
+      attempts: [{ at: 1, candidate: '203.0.113.9:4433', source: 'peer', method: 'punched', outcome: 'timed-out', message: 'no answer\u001b', ms: 6000, packets: 120 }],
+    },
+  ],
+  advice: ['Forward UDP port 4433.'],
 }
 
 interface Fake extends HelperSession {
@@ -135,12 +154,85 @@ describe('--json', () => {
   it('connect and ping', async () => {
     const fake = session({ connect: async () => ({ peerId: ID, state: 'connected' }), ping: async () => ({ rttMs: 2, path: PATH }) }, { json: true })
     await connectPeer(fake, 'code')
-    await pingPeer(fake, 'brave-otter')
-    expect(parsed(fake)).toEqual([{ id: ID, name: 'Brave Otter', state: 'connected' }, { rttMs: 2, path: PATH }])
+    await pingPeer(fake, 'brave-otter', { count: 1 })
+    expect(parsed(fake)).toEqual([
+      { id: ID, name: 'Brave Otter', state: 'connected' },
+      { rttMs: 2, path: PATH, sent: 1, answered: 1, lossPercent: 0, rtt: { min: 2, average: 2, max: 2 } },
+    ])
+  })
+
+  it('ping: several, with what was lost', async () => {
+    const answers = [10, null, 30, 20]
+    const fake = session({
+      ping: async () => {
+        const rttMs = answers.shift()
+        if (typeof rttMs !== 'number') throw new CodedError('timed-out', 'no answer')
+        return { rttMs, path: PATH }
+      },
+    }, { json: true })
+    await pingPeer(fake, 'brave-otter', { count: 4, intervalMs: 0 })
+    expect(parsed(fake)).toEqual([{ rttMs: 20, path: PATH, sent: 4, answered: 3, lossPercent: 25, rtt: { min: 10, average: 20, max: 30 } }])
+  })
+
+  it('ping: fails when nobody answers, and at once when there is nobody to ask', async () => {
+    const silent = session({ ping: async () => Promise.reject(new CodedError('timed-out', 'no answer')) })
+    await expect(pingPeer(silent, 'brave-otter', { count: 2, intervalMs: 0 })).rejects.toMatchObject({ code: 'timed-out' })
+    expect(silent.notes).toHaveLength(2)
+    const ping = vi.fn(async () => Promise.reject(new CodedError('offline', 'not connected')))
+    await expect(pingPeer(session({ ping }), 'brave-otter', { count: 3, intervalMs: 0 })).rejects.toMatchObject({ code: 'offline' })
+    expect(ping).toHaveBeenCalledTimes(1)
+  })
+
+  it('doctor: the report, whole or of one peer', async () => {
+    const fake = session({ doctor: async () => REPORT }, { json: true })
+    await showDoctor(fake, undefined)
+    await showDoctor(fake, 'shy')
+    expect(parsed(fake)).toEqual([REPORT, { ...REPORT, peers: [REPORT.peers[1]] }])
+  })
+
+  it('topics and settings', async () => {
+    const updateSettings = vi.fn(async () => SNAPSHOT.settings)
+    const fake = session({ joinTopic: async ({ topic }) => ({ topic: topic.toLowerCase() }), leaveTopic: async () => {}, updateSettings }, { json: true })
+    await listTopics(fake)
+    await joinTopic(fake, 'Book Club')
+    await leaveTopic(fake, 'book club')
+    await showSettings(fake, undefined, undefined)
+    await showSettings(fake, 'pass-me-on', 'off')
+    await showSettings(fake, 'brokers', 'mqtts://a.example, mqtt://b.example')
+    await showSettings(fake, 'brokers', 'none')
+    expect(parsed(fake).slice(0, 4)).toEqual([[{ topic: 'book club', members: [ID] }], { topic: 'book club' }, { topic: 'book club' }, SNAPSHOT.settings])
+    expect(updateSettings.mock.calls).toEqual([[{ passMeOn: false }], [{ mqttBrokers: ['mqtts://a.example', 'mqtt://b.example'] }], [{ mqttBrokers: [] }]])
+    for (const args of [['pass-me-on', 'maybe'], ['colour', 'on'], ['pass-me-on', undefined]] as const) await expect(showSettings(fake, ...args)).rejects.toMatchObject({ exitCode: 2 })
   })
 })
 
 describe('for people', () => {
+  it('doctor: what was tried, in words, without control characters or passwords of others', async () => {
+    const fake = session({ doctor: async () => REPORT })
+    await showDoctor(fake, undefined)
+    const text = fake.lines.join('\n')
+    expect(text).toMatch(/^Addresses: {2}198\.51\.100\.7:4433 {2}\(seen by a server\)$/m)
+    expect(text).toMatch(/^brave-otter +same network, 192\.168\.1\.2:4433, 1\.3 ms$/m)
+    expect(text).toMatch(/203\.0\.113\.9:4433 +through NATs, opened from both sides +no answer\\u\{1b\} +6000 ms +120$/m)
+    expect(text).toContain('! Ask them for a fresh code.')
+    expect(text).toContain('! Forward UDP port 4433.')
+    expect(text).toContain('mqtts://broker.example:8883: failed, it does not answer')
+    expect(text).not.toContain('secret')
+  })
+
+  it('ping: the path and the times', async () => {
+    const fake = session({ ping: async () => ({ rttMs: 2, path: { ...PATH, kind: 'punched' } }) })
+    await pingPeer(fake, 'brave-otter', { count: 2, intervalMs: 0 })
+    expect(fake.lines.at(-2)).toBe('through NATs, opened from both sides (quic, 192.168.1.2:4433)')
+    expect(fake.lines.at(-1)).toBe('2 of 2 answered, 0 % lost; 2.0 / 2.0 / 2.0 ms (shortest, average, longest)')
+  })
+
+  it('says how to connect to somebody nearby', async () => {
+    const fake = session({ snapshot: async () => ({ ...SNAPSHOT, peers: [{ ...AWAY, state: 'nearby', lastError: null }] }) })
+    await listPeers(fake)
+    expect(fake.lines[1]).toMatch(/nearby .*"hdp reconnect shy-bear"/)
+  })
+
   it('aligns peers and shows no control characters of others', async () => {
     const fake = session({})
     await listPeers(fake)
@@ -265,10 +357,10 @@ async function run(...args: string[]): Promise<{ start?: StartOptions; helper?: 
 
 describe('program', () => {
   it('takes every option of start', async () => {
-    const { start } = await run('start', '--share-dir', 'a', '--share-dir', 'b', '--storage', 's', '--download-dir', 'd', '--no-mdns', '--stun-server', 'h:1', '--stun-server', 'i:2', '--ui-address', 'http://127.0.0.1:0', '--no-open', '--verbose', '--json', '--loopback-only', '--udp-port', '5')
-    expect(start).toMatchObject({ shareDir: ['a', 'b'], storage: 's', downloadDir: 'd', mdns: false, stun: true, stunServer: ['h:1', 'i:2'], open: false, verbose: true, json: true, loopbackOnly: true, udpPort: 5 })
+    const { start } = await run('start', '--share-dir', 'a', '--share-dir', 'b', '--storage', 's', '--download-dir', 'd', '--no-mdns', '--stun-server', 'h:1', '--stun-server', 'i:2', '--ui-address', 'http://127.0.0.1:0', '--no-open', '--verbose', '--json', '--loopback-only', '--udp-port', '5', '--no-port-mapping', '--no-mqtt', '--topic', ' Book  Club', '--mqtt-broker', 'mqtt://127.0.0.1:1883')
+    expect(start).toMatchObject({ shareDir: ['a', 'b'], storage: 's', downloadDir: 'd', mdns: false, stun: true, stunServer: ['h:1', 'i:2'], open: false, verbose: true, json: true, loopbackOnly: true, udpPort: 5, portMapping: false, mqtt: false, topic: ['book club'], mqttBroker: ['mqtt://127.0.0.1:1883'] })
     expect(start?.uiAddress?.origin).toBe('http://127.0.0.1:0')
-    expect((await run('start', '--no-stun')).start).toMatchObject({ stun: false, stunServer: [], open: true, mdns: true, shareDir: [] })
+    expect((await run('start', '--no-stun')).start).toMatchObject({ stun: false, stunServer: [], open: true, mdns: true, shareDir: [], portMapping: true, mqtt: true, topic: [], mqttBroker: [] })
   })
 
   it('takes global options before and after the command', async () => {
@@ -281,6 +373,7 @@ describe('program', () => {
     [[]], [['frob']], [['connect']], [['ls', 'a', 'b']], [['read', 'a/b', '--start', '-1']], [['read', 'a/b', '--start', '1e3']], [['ls', '--recursive', 'maybe']],
     [['start', '--ui-address', 'http://192.168.1.1:80']], [['start', '--ui-address', 'https://127.0.0.1']], [['start', '--ui-address', 'x y']],
     [['start', '--stun-server', 'a b']], [['start', '--udp-port', '70000']], [['peers', '--nope']],
+    [['start', '--topic', ' ']], [['start', '--mqtt-broker', 'http://a']], [['ping', 'x', '--count', '0']], [['topic']], [['topic', 'join']], [['settings', 'a', 'b', 'c']],
   ])('refuses %j', async (args) => {
     const { failed, helper, start } = await run(...args)
     expect(failed).toMatchObject({ name: 'CommanderError', exitCode: 1 })
@@ -292,6 +385,6 @@ describe('program', () => {
     let help = ''
     program.configureOutput({ writeOut: (text) => (help += text) })
     await program.parseAsync(['--help'], { from: 'user' }).catch(() => {})
-    for (const word of ['start', 'stop', 'connect', 'disconnect', 'peers', 'ls', 'shares', 'share', 'download', 'read', 'transfers', 'code', 'status', 'ping', 'Exit codes', 'Examples']) expect(help).toContain(word)
+    for (const word of ['start', 'stop', 'connect', 'disconnect', 'peers', 'ls', 'shares', 'share', 'download', 'read', 'transfers', 'code', 'status', 'ping', 'doctor', 'topics', 'topic', 'settings', 'Exit codes', 'Examples']) expect(help).toContain(word)
   })
 })

@@ -1,11 +1,15 @@
 /** The commands, their options and their help. What they do is elsewhere: each calls one function with a session or the start options. */
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { parseTopic } from '@harddrive-party/protocol'
+import { isBrokerUrl } from '@harddrive-party/protocol/control'
 import { parseStunServer } from '../adapters/stun-server.ts'
 import { VERSION } from '../version.ts'
 import type { HelperSession } from './helper-session.ts'
+import { showDoctor } from './commands/doctor.ts'
 import { type PeerDecision, connectPeer, decideAboutPeer, listPeers, pingPeer } from './commands/peers.ts'
 import { listFiles, listShares, readFile } from './commands/files.ts'
 import { addShare, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
+import { SWITCH_NAMES, joinTopic, leaveTopic, listTopics, showSettings } from './commands/topics.ts'
 import { changeTransfer, download, listTransfers } from './commands/transfers.ts'
 
 /** Options of every command. */
@@ -21,6 +25,10 @@ export interface StartOptions extends GlobalOptions {
   readonly mdns: boolean
   readonly stun: boolean
   readonly stunServer: readonly string[]
+  readonly portMapping: boolean
+  readonly mqtt: boolean
+  readonly mqttBroker: readonly string[]
+  readonly topic: readonly string[]
   readonly open: boolean
   readonly verbose?: boolean
   readonly loopbackOnly?: boolean
@@ -45,6 +53,9 @@ Examples:
   $ hdp ls brave-otter --search "blue"     search everything a friend shares
   $ hdp download brave-otter/Music/Blue --wait
   $ hdp read brave-otter/Films/a.mkv | mpv -
+  $ hdp topic join "book club, berlin"     meet everybody who joins the same words
+  $ hdp doctor                             how you can be reached, and what would help
+  $ hdp doctor brave-otter                 what was tried to reach a friend
   $ hdp peers --json | jq '.[].name'
 
 PEER is a name (brave-otter or "brave otter"), a fingerprint, or the beginning of either where only one peer fits.
@@ -90,11 +101,27 @@ export function buildProgram(actions: ProgramActions): Command {
   addPeerDecision('disconnect', 'End the connection to a peer, and stay away until "reconnect".')
   addPeerDecision('reconnect', 'Keep trying to be connected to a known peer again.')
   command('peers', 'List the peers you know.')
-    .addHelpText('after', '\n--json: [{id, name, state, path}]; state is offline, dialling, waiting, asks, connected, away or blocked')
+    .addHelpText('after', '\n--json: [{id, name, state, path}]; state is offline, dialling, waiting, asks, connected, away, blocked\nor nearby: seen on your network and not known, "reconnect" asks for a connection')
     .action(helper((session) => listPeers(session)))
-  command('ping <peer>', 'Measure the round trip to a connected peer.')
-    .addHelpText('after', '\n--json: {rttMs, path}')
-    .action(helper((session, peer: string) => pingPeer(session, peer)))
+  command('ping <peer>', 'Measure the round trip to a connected peer, and show the path.')
+    .addOption(new Option('--count <n>', 'how many times').argParser(parseCount).default(4))
+    .addHelpText('after', '\nA path is one of: this computer (loopback), same network (lan), direct over IPv6 (ipv6), direct, mapped (an open port of a router), punched (through NATs).\n--json: {rttMs, path, sent, answered, lossPercent, rtt: {min, average, max}}; rttMs is the average')
+    .action(helper((session, peer: string, options: { count: number }) => pingPeer(session, peer, options)))
+  command('doctor [peer]', 'Say how you can be reached, what was tried to reach others, and what would help.')
+    .addHelpText('after', '\nExamples:\n  $ hdp doctor\n  $ hdp doctor brave-otter\n  $ hdp doctor --json | jq .advice\n\n--json: {addresses, nat: {v4, v6}, udp, stun, mapping, discovery: {mdns, topics, brokers},\n  peers: [{peerId, name, state, path, attempts: [{at, candidate, source, method, outcome, message, ms, packets}], advice}], advice}')
+    .action(helper((session, peer: string | undefined) => showDoctor(session, peer)))
+  command('topics', 'List the topics you are in, and who is connected.')
+    .addHelpText('after', '\n--json: [{topic, members}]; members are whole ids')
+    .action(helper((session) => listTopics(session)))
+  const topic = command('topic', 'Join or leave a topic: words that people agree on to find one another.')
+  topic.command('join <words>').description('Find everybody who joins the same words, and let them find you.')
+    .addHelpText('after', '\nCapitals and spaces do not count. Whoever knows the words can join, so choose some that others do not guess.\nExample:\n  $ hdp topic join "book club, berlin, 7 plums"')
+    .action(helper((session, words: string) => joinTopic(session, words)))
+  topic.command('leave <words>').description('Stop finding people by these words. Whom you met stays known.')
+    .action(helper((session, words: string) => leaveTopic(session, words)))
+  command('settings [name] [value]', 'Show the settings, or change one.')
+    .addHelpText('after', `\nOn or off: ${SWITCH_NAMES.join(', ')}. brokers takes addresses with commas between them, or none; downloads a folder.\nExample:\n  $ hdp settings pass-me-on off`)
+    .action(helper((session, name: string | undefined, value: string | undefined) => showSettings(session, name, value)))
   addPeerDecision('forget', 'Remove a known peer; it needs your current code to come back.')
   addPeerDecision('block', 'Never let this peer in.')
   addPeerDecision('unblock', 'Undo "block".')
@@ -151,7 +178,11 @@ function addStart(start: Command, actions: ProgramActions): void {
     .addOption(new Option('--share-dir <dir>', 'share this folder; may be repeated').argParser(collect).default([], 'those shared before'))
     .option('--download-dir <dir>', 'where downloads go (default: Downloads/harddrive-party)')
     .option('--no-open', 'do not open the app in a browser')
-    .option('--no-mdns', 'do not look for peers on the local network (accepted already; there is no such search yet)')
+    .option('--no-mdns', 'do not look for peers on the local network, and do not be seen there')
+    .option('--no-port-mapping', 'do not ask the router for an open port')
+    .addOption(new Option('--topic <words>', 'join this topic; may be repeated').argParser(collectTopic).default([], 'those joined before'))
+    .addOption(new Option('--mqtt-broker <url>', 'announce topics over this broker (mqtt, mqtts, ws or wss); may be repeated').argParser(collectBroker).default([], 'a few well-known ones'))
+    .option('--no-mqtt', 'use no broker: topics are announced on the local network only')
     .addOption(new Option('--stun-server <host:port>', 'ask this server for our public address; may be repeated').argParser(collectStunServer).default([], 'a few well-known ones'))
     .option('--no-stun', 'ask no server for our public address')
     .option('--loopback-only', 'reach and be reached on this machine only')
@@ -185,6 +216,22 @@ function collectStunServer(value: string, before: readonly string[]): string[] {
   const parsed = parseStunServer(value)
   if (!parsed.ok) throw new InvalidArgumentError(parsed.error.message)
   return [...before, value]
+}
+
+function collectTopic(value: string, before: readonly string[]): string[] {
+  const parsed = parseTopic(value)
+  if (!parsed.ok) throw new InvalidArgumentError(parsed.error.message)
+  return [...before, parsed.value]
+}
+
+function collectBroker(value: string, before: readonly string[]): string[] {
+  if (!isBrokerUrl(value)) throw new InvalidArgumentError('give an address like mqtts://broker.example:8883')
+  return [...before, value]
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,4}$/.test(text) || Number(text) < 1 || Number(text) > 1000) throw new InvalidArgumentError('give a number from 1 to 1000')
+  return Number(text)
 }
 
 function parseByte(text: string): number {

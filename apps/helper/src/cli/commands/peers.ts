@@ -1,6 +1,9 @@
 /** Commands about people: connect, disconnect, peers, ping and what may be decided about a peer. */
-import type { PeerInfo } from '@harddrive-party/protocol/control'
+import { setTimeout as wait } from 'node:timers/promises'
+import { CodedError } from '@harddrive-party/protocol'
+import type { PeerInfo, PingInfo } from '@harddrive-party/protocol/control'
 import { type HelperSession, peerCalled } from '../helper-session.ts'
+import { PATH_KIND_WORDS } from '../path-words.ts'
 import { escapeName, formatBytes, formatTable, nameSlug } from '../text-format.ts'
 
 export async function connectPeer(session: HelperSession, code: string): Promise<void> {
@@ -25,7 +28,7 @@ export async function listPeers({ api, output }: HelperSession): Promise<void> {
     peer.state,
     peer.path === null ? '-' : describePath(peer),
     peer.sharedBytes === null ? '-' : formatBytes(peer.sharedBytes),
-    peer.state === 'connected' || peer.lastError === null ? '' : escapeName(peer.lastError.message),
+    describeProblem(peer),
   ])
   const columns = [{ title: 'PEER' }, { title: 'FINGERPRINT' }, { title: 'STATE' }, { title: 'PATH' }, { title: 'SHARES', align: 'right' }, { title: '' }] as const
   for (const line of formatTable(columns, rows)) await output.line(line)
@@ -36,12 +39,41 @@ export function peerJson({ peerId, name, state, path }: PeerInfo): object {
   return { id: peerId, name, state, path }
 }
 
-export async function pingPeer(session: HelperSession, text: string): Promise<void> {
+/** Between two pings: a burst would measure the queue it makes itself. */
+const PING_INTERVAL_MS = 200
+
+export interface PingOptions {
+  readonly count: number
+  readonly intervalMs?: number
+}
+
+/** Fails as the last ping did when none was answered. */
+export async function pingPeer(session: HelperSession, text: string, { count, intervalMs = PING_INTERVAL_MS }: PingOptions): Promise<void> {
   const { api, output } = session
   const peer = await peerCalled(session, text)
-  const { rttMs, path } = await api.ping({ peerId: peer.peerId })
-  if (output.json) return output.line(JSON.stringify({ rttMs, path }))
-  return output.line(`${displayName(peer)} answered in ${rttMs.toFixed(1)} ms, over ${path.transport} (${path.kind}, ${path.address})`)
+  const answers: PingInfo[] = []
+  let failure: unknown
+  for (let sent = 0; sent < count; sent++) {
+    if (sent > 0) await wait(intervalMs)
+    try {
+      const answer = await api.ping({ peerId: peer.peerId })
+      answers.push(answer)
+      if (!output.json) await output.line(`${displayName(peer)} answered in ${answer.rttMs.toFixed(1)} ms`)
+    } catch (error) {
+      // Only silence is a loss; anything else, such as a peer that is not connected, ends it.
+      if (!(error instanceof CodedError) || error.code !== 'timed-out') throw error
+      failure = error
+      output.note(`no answer from ${displayName(peer)}`)
+    }
+  }
+  const last = answers.at(-1)
+  if (last === undefined) throw failure
+  const times = answers.map(({ rttMs }) => rttMs)
+  const rtt = { min: Math.min(...times), average: times.reduce((sum, ms) => sum + ms, 0) / times.length, max: Math.max(...times) }
+  const lossPercent = (100 * (count - answers.length)) / count
+  if (output.json) return output.line(JSON.stringify({ rttMs: rtt.average, path: last.path, sent: count, answered: answers.length, lossPercent, rtt }))
+  await output.line(`${PATH_KIND_WORDS[last.path.kind]} (${last.path.transport}, ${last.path.address})`)
+  await output.line(`${answers.length} of ${count} answered, ${Math.round(lossPercent)} % lost; ${rtt.min.toFixed(1)} / ${rtt.average.toFixed(1)} / ${rtt.max.toFixed(1)} ms (shortest, average, longest)`)
 }
 
 const DECISIONS = {
@@ -66,6 +98,11 @@ export async function decideAboutPeer(session: HelperSession, decision: PeerDeci
 
 export function displayName({ name }: Pick<PeerInfo, 'name'>): string {
   return escapeName(nameSlug(name))
+}
+
+function describeProblem({ state, lastError, name }: PeerInfo): string {
+  if (state === 'nearby') return `on your network; "hdp reconnect ${escapeName(nameSlug(name))}" asks for a connection`
+  return state === 'connected' || lastError === null ? '' : escapeName(lastError.message)
 }
 
 function describePath({ path }: PeerInfo): string {

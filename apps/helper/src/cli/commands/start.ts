@@ -5,7 +5,7 @@ import { CodedError } from '@harddrive-party/protocol'
 import { defaultDownloadDirectory, defaultStorage } from '../../adapters/app-paths.ts'
 import { writeDemoLibrary } from '../../adapters/demo-library.ts'
 import { DEFAULT_STUN_SERVERS } from '../../adapters/stun-server.ts'
-import { type RunningHelper, runHelper } from '../../main.ts'
+import { type HelperOptions, type RunningHelper, runHelper } from '../../main.ts'
 import { type DemoFriend, openDemoFriend } from '../demo-friend.ts'
 import type { Output } from '../output.ts'
 import type { StartOptions } from '../program.ts'
@@ -24,6 +24,8 @@ export async function startCommand(options: StartOptions, output: Output): Promi
     ...(options.downloadDir === undefined ? {} : { downloadDirectory: resolve(options.downloadDir) }),
     stunServers: stunServersOf(options),
     loopbackOnly: options.loopbackOnly === true,
+    topics: options.topic,
+    meeting: meetingOf(options),
     ...(options.udpPort === undefined ? {} : { udpPort: options.udpPort }),
     verbose: options.verbose === true,
   })
@@ -45,6 +47,16 @@ export async function startCommand(options: StartOptions, output: Output): Promi
 function stunServersOf({ stun, stunServer, loopbackOnly }: StartOptions): readonly string[] {
   if (!stun || loopbackOnly === true) return []
   return stunServer.length > 0 ? stunServer : DEFAULT_STUN_SERVERS
+}
+
+/** Of what is not said, the settings decide; on loopback only, nobody else is looked for unless it is said. */
+function meetingOf({ mdns, portMapping, mqtt, mqttBroker, loopbackOnly }: StartOptions): NonNullable<HelperOptions['meeting']> {
+  const isAlone = loopbackOnly === true
+  return {
+    ...(!mdns || isAlone ? { localDiscovery: false } : {}),
+    ...(!portMapping || isAlone ? { portMapping: false } : {}),
+    ...(!mqtt ? { mqttBrokers: [] } : mqttBroker.length > 0 || isAlone ? { mqttBrokers: mqttBroker } : {}),
+  }
 }
 
 /** The first signal asks nicely; whoever sends a second one means it. */
