@@ -1,37 +1,41 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import type { Endpoint } from '@harddrive-party/protocol'
+import { type Endpoint, formatEndpoint } from '@harddrive-party/protocol'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { InterfaceAddress } from '../src/adapters/interfaces.ts'
-import { isLinkLocal } from '../src/adapters/interfaces.ts'
-import { type OwnAddresses, type OwnAddressesReport, openOwnAddresses } from '../src/adapters/own-addresses.ts'
+import { type InterfaceAddress, NO_ADDRESS_FACTS, isLinkLocal, parseV6Flags, readAddressFacts, readInterfaces } from '../src/adapters/interfaces.ts'
+import { type OwnAddresses, type OwnAddressesOptions, openOwnAddresses, summarizeReach } from '../src/adapters/own-addresses.ts'
 import { parseStunServer, resolveStunServer } from '../src/adapters/stun-server.ts'
+import type { OwnReach } from '../src/core/own-reach.ts'
 
-const LAN: InterfaceAddress = { host: '192.168.1.5', family: 4 }
-const PUBLIC_V6: InterfaceAddress = { host: '2001:db8::5', family: 6 }
+const PLAIN = { name: 'eth0', virtual: false, temporary: false, preferred: false }
+const LAN: InterfaceAddress = { ...PLAIN, host: '192.168.1.5', family: 4, prefixBits: 24 }
+const PUBLIC_V6: InterfaceAddress = { ...PLAIN, host: '2001:db8::5', family: 6, prefixBits: 64 }
 
-const closers: (() => void)[] = []
-afterEach(() => {
+const closers: (() => unknown)[] = []
+afterEach(async () => {
   vi.useRealTimers()
-  for (const close of closers.splice(0)) close()
+  await Promise.all(closers.splice(0).map((close) => close()))
 })
 
 interface World {
   readonly own: OwnAddresses
-  readonly reports: OwnAddressesReport[]
-  readonly until: (matches: (report: OwnAddressesReport) => boolean) => Promise<OwnAddressesReport>
+  readonly reports: OwnReach[]
+  readonly until: (matches: (report: OwnReach) => boolean) => Promise<OwnReach>
 }
 
-function open(options: Partial<Parameters<typeof openOwnAddresses>[0]>): World {
-  const reports: OwnAddressesReport[] = []
+function open(options: Partial<OwnAddressesOptions>): World {
+  const reports: OwnReach[] = []
   const waiting = new Set<() => void>()
   const own = openOwnAddresses({
     ports: { v4: 4433, v6: 4433 },
     loopbackOnly: false,
     servers: [],
+    portMapping: { on: false, secret: new Uint8Array(32) },
     send: () => {},
     readInterfaces: () => [LAN, PUBLIC_V6],
+    readAddressFacts: async () => NO_ADDRESS_FACTS,
+    samplePorts: async () => [],
     ...options,
     onChange: (report) => {
       reports.push(report)
@@ -60,39 +64,69 @@ function answerTo(request: Uint8Array, { host, port }: Endpoint): Uint8Array {
   return Uint8Array.from([1, 1, 0, 12, ...request.subarray(4, 20), 0, 1, 0, 8, 0, 1, port >> 8, port & 255, ...host.split('.').map(Number)])
 }
 
+const addressesOf = (reach: OwnReach | undefined) => reach?.candidates.map(({ endpoint }) => formatEndpoint(endpoint))
+
 describe('own addresses', () => {
   it('tells at once what the interfaces say', () => {
-    expect(open({}).reports).toEqual([{ addresses: ['192.168.1.5:4433', '[2001:db8::5]:4433'], natKind: 'unknown' }])
-    expect(open({ ports: { v4: null, v6: 5 } }).reports[0]?.addresses).toEqual(['[2001:db8::5]:5'])
-    expect(open({ readInterfaces: () => [] }).reports[0]?.addresses).toEqual(['127.0.0.1:4433', '[::1]:4433'])
+    const [first] = open({}).reports
+    expect(first).toEqual({
+      candidates: [
+        { endpoint: { host: '2001:db8::5', port: 4433 }, source: 'interface' },
+        { endpoint: { host: '192.168.1.5', port: 4433 }, source: 'interface' },
+      ],
+      nat: { v4: 'unknown', v6: 'unknown' }, stun: [], mapping: null, interfaces: [LAN, PUBLIC_V6],
+    })
+    expect(addressesOf(open({ ports: { v4: null, v6: 5 } }).reports[0])).toEqual(['[2001:db8::5]:5'])
+    expect(addressesOf(open({ readInterfaces: () => [] }).reports[0])).toEqual(['127.0.0.1:4433', '[::1]:4433'])
   })
 
   it('tells only loopback, and asks nobody, when it shall stay there', () => {
     const send = vi.fn()
-    const { reports } = open({ loopbackOnly: true, servers: [{ host: '127.0.0.1', port: 9 }], send })
-    expect(reports).toEqual([{ addresses: ['127.0.0.1:4433', '[::1]:4433'], natKind: 'unknown' }])
+    const { own, reports } = open({ loopbackOnly: true, servers: [{ host: '127.0.0.1', port: 9 }], send, portMapping: { on: true, secret: new Uint8Array(32) } })
+    own.setPortMapping(true)
+    own.wake()
+    expect(reports.map((reach) => summarizeReach(reach))).toEqual([{ addresses: ['127.0.0.1:4433', '[::1]:4433'], natKind: 'unknown' }])
+    expect(reports[0]?.mapping).toBeNull()
     expect(send).not.toHaveBeenCalled()
   })
 
-  it.each([['consistent', 7000, 7000], ['random', 7000, 7001]] as const)('sees a %s NAT through two servers', async (kind, first, second) => {
+  it('sees a consistent NAT through two servers', async () => {
     const world: World = open({
       ports: { v4: 4433, v6: null },
       servers: [{ host: '203.0.113.1', port: 3478 }, { host: '203.0.113.2', port: 3478 }],
       send: (to, bytes) => {
         const copy = bytes.slice()
-        setImmediate(() => world.own.take(to, answerTo(copy, { host: '198.51.100.9', port: to.host.endsWith('1') ? first : second })))
+        setImmediate(() => world.own.take(to, answerTo(copy, { host: '198.51.100.9', port: 7000 })))
       },
     })
-    const report = await world.until(({ natKind }) => natKind === kind)
-    expect(report.addresses).toContain('198.51.100.9:7000')
-    expect(report.addresses[0]).toBe('192.168.1.5:4433')
+    const report = await world.until(({ nat }) => nat.v4 === 'consistent')
+    expect(report.candidates[0]).toEqual({ endpoint: { host: '198.51.100.9', port: 7000 }, source: 'stun' })
+    expect(report.stun).toEqual(['203.0.113.1:3478', '203.0.113.2:3478'].map((server) => ({ server, family: 4, outcome: 'mapped', mapped: { host: '198.51.100.9', port: 7000 } })))
+  })
+
+  it('looks closer at a NAT that shows everybody another port', async () => {
+    let port = 7000
+    const samplePorts = vi.fn<NonNullable<OwnAddressesOptions['samplePorts']>>(async () => Array.from({ length: 32 }, (_, i) => ({ mapped: { host: '198.51.100.9', port: 20_000 + 2 * i } })))
+    const world: World = open({
+      ports: { v4: 4433, v6: null },
+      servers: [{ host: '203.0.113.1', port: 3478 }, { host: '203.0.113.2', port: 3478 }],
+      samplePorts,
+      send: (to, bytes) => {
+        const copy = bytes.slice()
+        setImmediate(() => world.own.take(to, answerTo(copy, { host: '198.51.100.9', port: port++ })))
+      },
+    })
+    const report = await world.until(({ nat }) => nat.v4 === 'counting')
+    expect(report).toMatchObject({ step: 2, lastPort: 20_062 })
+    expect(samplePorts.mock.calls[0]?.[0].servers).toHaveLength(2)
+    expect(report.candidates.filter(({ source }) => source === 'stun')).toHaveLength(1)
   })
 
   it('goes on without an answer, and without names that resolve', async () => {
     const resolve = vi.fn(async () => [])
-    const { reports } = open({ servers: [{ host: 'stun.invalid', port: 1 }], resolve })
-    await vi.waitFor(() => expect(resolve).toHaveBeenCalledTimes(2))
-    expect(reports).toHaveLength(1)
+    const world = open({ servers: [{ host: 'stun.invalid', port: 1 }], resolve })
+    const report = await world.until(({ stun }) => stun.length === 2 && stun.every(({ outcome }) => outcome === 'no-address'))
+    expect(addressesOf(report)).toEqual(['[2001:db8::5]:4433', '192.168.1.5:4433'])
   })
 
   it('looks again, asks again and forgets what it heard when the network changes', async () => {
@@ -104,29 +138,22 @@ describe('own addresses', () => {
     const [to, request] = send.mock.calls[0] ?? []
     if (to === undefined || request === undefined) throw new Error('nobody was asked')
     own.take(to, answerTo(request, { host: '198.51.100.9', port: 7000 }))
-    expect(reports.at(-1)?.addresses).toEqual(['192.168.1.5:4433', '198.51.100.9:7000'])
+    expect(addressesOf(reports.at(-1))).toEqual(['198.51.100.9:7000', '192.168.1.5:4433'])
     send.mockClear()
-    interfaces = [{ host: '10.0.0.2', family: 4 }]
-    await vi.advanceTimersByTimeAsync(5_001)
-    expect(reports.at(-1)?.addresses).toEqual(['10.0.0.2:4433'])
+    interfaces = [{ ...LAN, host: '10.0.0.2' }]
+    await vi.advanceTimersByTimeAsync(2_001)
+    expect(addressesOf(reports.at(-1))).toEqual(['10.0.0.2:4433'])
     expect(send).toHaveBeenCalled()
   })
 
-  it('keeps the mapping alive, and measures anew when it has changed', async () => {
-    vi.useFakeTimers()
-    let port = 7000
-    const world: World = open({
-      ports: { v4: 4433, v6: null }, servers: [{ host: '203.0.113.1', port: 3478 }, { host: '203.0.113.2', port: 3478 }], readInterfaces: () => [LAN],
-      send: (to, bytes) => {
-        const copy = bytes.slice()
-        queueMicrotask(() => world.own.take(to, answerTo(copy, { host: '198.51.100.9', port })))
-      },
+  it('learns which address the system prefers', async () => {
+    const second = { ...LAN, host: '10.0.0.2' }
+    const world = open({
+      readInterfaces: ({ preferred }) => [LAN, second].map((address) => ({ ...address, preferred: preferred.has(address.host) })),
+      readAddressFacts: async () => ({ ...NO_ADDRESS_FACTS, preferred: new Set(['10.0.0.2']) }),
     })
-    await vi.advanceTimersByTimeAsync(10)
-    expect(world.own.current).toEqual({ addresses: ['192.168.1.5:4433', '198.51.100.9:7000'], natKind: 'consistent' })
-    port = 7050
-    await vi.advanceTimersByTimeAsync(20_100)
-    expect(world.own.current).toEqual({ addresses: ['192.168.1.5:4433', '198.51.100.9:7050'], natKind: 'consistent' })
+    expect(addressesOf(world.reports[0])?.[0]).toBe('192.168.1.5:4433')
+    await world.until((reach) => addressesOf(reach)?.[0] === '10.0.0.2:4433')
   })
 
   it('speaks to a real socket', async () => {
@@ -138,11 +165,32 @@ describe('own addresses', () => {
     const world = open({
       ports: { v4: client.address().port, v6: null },
       servers: [{ host: '127.0.0.1', port: (server.address() as AddressInfo).port }],
-      readInterfaces: () => [{ host: '127.0.0.1', family: 4 }],
+      readInterfaces: () => [{ ...LAN, host: '127.0.0.1' }],
       send: (to, bytes) => client.send(bytes, to.port, to.host),
     })
     client.on('message', (bytes, from) => world.own.take({ host: from.address, port: from.port }, bytes))
-    expect((await world.until(({ natKind }) => natKind === 'open')).addresses).toEqual([`127.0.0.1:${client.address().port}`])
+    expect(addressesOf(await world.until(({ nat }) => nat.v4 === 'open'))).toEqual([`127.0.0.1:${client.address().port}`])
+  })
+})
+
+describe('interfaces', () => {
+  it('reads those of this machine, without loopback', async () => {
+    const facts = await readAddressFacts()
+    const addresses = readInterfaces(facts)
+    for (const { host, prefixBits, family } of addresses) {
+      expect(isLinkLocal(host) || host === '127.0.0.1' || host === '::1').toBe(false)
+      expect(prefixBits).toBeGreaterThanOrEqual(0)
+      expect(prefixBits).toBeLessThanOrEqual(family === 4 ? 32 : 128)
+    }
+    expect(readInterfaces({ ...facts, unusable: new Set(addresses.map(({ host }) => host)) })).toEqual([])
+  })
+
+  it('knows temporary, deprecated and tentative addresses from Linux', () => {
+    const text = [
+      '20010db8000000000000000000000001 02 40 00 80     eth0', '20010db8000000000000000000000002 02 40 00 01     eth0',
+      '20010db8000000000000000000000003 02 40 00 21     eth0', 'fe800000000000000000000000000001 02 40 20 c0     eth0', 'rubbish', '',
+    ].join('\n')
+    expect(parseV6Flags(text)).toEqual({ temporary: new Set(['2001:db8::2', '2001:db8::3']), unusable: new Set(['2001:db8::3', 'fe80::1']) })
   })
 })
 

@@ -39,7 +39,7 @@ describe('STUN probe', () => {
         if (effect.type === 'done') done = effect
       }
     }
-    expect(times).toEqual([0, 300, 900, 2_100, 4_500, 9_300])
+    expect(times).toEqual([0, 300, 900, 2_100, 4_500, 7_500])
     expect(done).toEqual({ type: 'done', samples: [] })
   })
 

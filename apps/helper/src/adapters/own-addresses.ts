@@ -1,28 +1,29 @@
 /**
- * Knows where this machine can be reached: its interfaces, and how STUN servers see the very socket that QUIC uses. Reads interfaces again and again,
- * asks again when they change. What the answers mean is decided in core.
+ * Gives the machine that knows our own reach its eyes and hands: reads interfaces again and again, looks up servers, sends from the QUIC socket, samples
+ * the NAT, runs port mapping. What all that means is decided in core.
  */
 import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
 import { type Endpoint, type NatKind, formatEndpoint } from '@harddrive-party/protocol'
-import { type MappingSample, classifyNat, sameEndpoint } from '../core/nat-kind.ts'
+import { OwnAddresses as OwnAddressesMachine, type OwnAddressesInput } from '../core/own-addresses.ts'
+import type { InterfaceAddress, OwnReach } from '../core/own-reach.ts'
 import { STUN_TRANSACTION_ID_BYTES } from '../core/stun-message.ts'
-import { type StunEffect, type StunInput, StunProbe } from '../core/stun-probe.ts'
 import { type Driven, drive } from './drive.ts'
-import { type InterfaceAddress, readInterfaces } from './interfaces.ts'
+import { type AddressFacts, NO_ADDRESS_FACTS, readAddressFacts, readInterfaces } from './interfaces.ts'
+import { type SampleOptions, samplePorts } from './nat-sampler.ts'
+import { type PortMapping, type PortMappingOptions, openPortMapping } from './port-mapping.ts'
 import { MAX_STUN_SERVERS, type StunServer, resolveStunServer } from './stun-server.ts'
 
 export interface OwnAddresses {
-  readonly current: OwnAddressesReport
+  readonly current: OwnReach
   /** A STUN datagram that arrived on the QUIC socket. */
   take(from: Endpoint, bytes: Uint8Array): void
-  /** Idempotent. */
-  close(): void
-}
-
-export interface OwnAddressesReport {
-  /** `host:port`, best first. */
-  readonly addresses: readonly string[]
-  readonly natKind: NatKind
+  /** The machine slept: everything is looked at again now. */
+  wake(): void
+  /** Whether routers are asked for ports; off takes back what they gave. */
+  setPortMapping(on: boolean): void
+  /** Takes port mappings back, two seconds at most. Idempotent. */
+  close(): Promise<void>
 }
 
 export interface OwnAddressesOptions {
@@ -30,135 +31,141 @@ export interface OwnAddressesOptions {
   /** Report loopback and ask nobody. */
   readonly loopbackOnly: boolean
   readonly servers: readonly StunServer[]
+  /** Whether routers are asked for ports at first, and what that needs. */
+  readonly portMapping: Pick<PortMappingOptions, 'secret' | 'routers'> & { readonly on: boolean }
   /** Sends from the QUIC socket. */
   readonly send: (to: Endpoint, bytes: Uint8Array) => void
-  /** Also once at the start, before this function returns. */
-  readonly onChange: (report: OwnAddressesReport) => void
-  readonly readInterfaces?: () => readonly InterfaceAddress[]
+  /** Also once at the start, before `openOwnAddresses` returns. */
+  readonly onChange: (reach: OwnReach) => void
+  readonly readInterfaces?: (facts: AddressFacts) => readonly InterfaceAddress[]
+  readonly readAddressFacts?: () => Promise<AddressFacts>
   readonly resolve?: (server: StunServer, family: 4 | 6) => Promise<readonly Endpoint[]>
+  readonly samplePorts?: (options: SampleOptions, abort: { signal: AbortSignal }) => ReturnType<typeof samplePorts>
 }
 
-/** Reading the interfaces costs a tenth of a millisecond; a laptop that changes networks should not wait long. */
-const INTERFACES_EVERY_MS = 5_000
+/** Reading the interfaces costs a tenth of a millisecond; a laptop that changes networks should not wait. */
+const INTERFACES_EVERY_MS = 2_000
 
-/** Asks one server anew: keeps the mapping of our port alive (routers forget after 30 s), and shows when it has changed. */
-const KEEP_ALIVE_MS = 20_000
+/** What else can change without any address doing so (which one is preferred, deprecated): costs a few system calls. */
+const FACTS_EVERY_MS = 30_000
 
-/** Addresses told to others; the message that carries them allows no more. */
-const MAX_ADDRESSES = 16
-
-/** Returns at once with what the interfaces say; answers of servers come as changes. */
+/** Returns at once with what the interfaces say; everything else comes as changes. */
 export function openOwnAddresses(options: OwnAddressesOptions): OwnAddresses {
   const { ports, loopbackOnly, send, onChange } = options
-  const servers = loopbackOnly ? [] : options.servers.slice(0, MAX_STUN_SERVERS)
+  const servers = new Map(loopbackOnly ? [] : options.servers.slice(0, MAX_STUN_SERVERS).map((server) => [serverName(server), server] as const))
   const resolve = options.resolve ?? resolveStunServer
-  const read = options.readInterfaces ?? readInterfaces
-  let interfaces = loopbackOnly ? [] : read()
-  let samples: readonly MappingSample[] = []
-  /** One per running probe; several only while the network changes. */
-  const probes = new Set<Driven<StunInput>>()
-  let generation = 0
-  let turn = 0
-  let closed = false
-  let current = report()
-  onChange(current)
+  const read = loopbackOnly ? () => [] : (options.readInterfaces ?? readInterfaces)
+  const readFacts = options.readAddressFacts ?? readAddressFacts
+  const sample = options.samplePorts ?? samplePorts
+  const ended = new AbortController()
+  const { signal } = ended
+  let facts = NO_ADDRESS_FACTS
+  let factsAt = performance.now()
+  let interfaces: readonly InterfaceAddress[] = []
+  let current: OwnReach | undefined
+  let mapping: PortMapping | null = null
+  let wantsMapping = options.portMapping.on && !loopbackOnly
+  let closing: Promise<void> | undefined
 
-  function report(): OwnAddressesReport {
-    const own = interfaces.flatMap(({ host, family }) => {
-      const port = family === 4 ? ports.v4 : ports.v6
-      return port === null ? [] : [{ host, port }]
-    })
-    const mapped = samples.map((sample) => sample.mapped)
-    const v4 = samples.filter((sample) => !sample.server.host.includes(':'))
-    const endpoints = [...own.filter(isIPv4), ...mapped.filter(isIPv4), ...mapped, ...own]
-    if (endpoints.length === 0) {
-      if (ports.v4 !== null) endpoints.push({ host: '127.0.0.1', port: ports.v4 })
-      if (ports.v6 !== null) endpoints.push({ host: '::1', port: ports.v6 })
+  const driven: Driven<OwnAddressesInput> = drive(new OwnAddressesMachine({
+    ports, servers: [...servers.keys()],
+    transactionId: () => randomBytes(STUN_TRANSACTION_ID_BYTES),
+  }), (effect) => {
+    switch (effect.type) {
+      case 'send':
+        send(effect.to, effect.bytes)
+        break
+      case 'resolve':
+        void lookUp(effect.server, effect.family, effect.round)
+        break
+      case 'sample-ports':
+        void sample({ servers: effect.servers }, { signal }).then((samples) => driven.input({ type: 'port-samples', round: effect.round, samples }))
+        break
+      case 'renew-mapping':
+        mapping?.renew()
+        break
+      case 'reach':
+        current = effect.reach
+        onChange(current)
+        break
     }
-    return { addresses: [...new Set(endpoints.map(formatEndpoint))].slice(0, MAX_ADDRESSES), natKind: classifyNat(v4.length > 0 ? v4 : samples, own) }
-  }
+  })
 
-  function refresh(): void {
-    const next = report()
-    if (closed || JSON.stringify(next) === JSON.stringify(current)) return
-    current = next
-    onChange(current)
-  }
-
-  /** Asks every server in every family that we listen on. */
-  async function measure(): Promise<void> {
-    const mine = ++generation
-    const families = ([4, 6] as const).filter((family) => (family === 4 ? ports.v4 : ports.v6) !== null)
-    const found = await Promise.all(servers.flatMap((server) => families.map((family) => resolve(server, family))))
-    if (closed || mine !== generation) return
+  async function lookUp(name: string, family: 4 | 6, round: number): Promise<void> {
+    const server = servers.get(name)
     // One address per server and family is enough; two would only be the same operator twice.
-    const targets = found.flatMap((endpoints) => endpoints.slice(0, 1))
-    const answered: MappingSample[] = []
-    probe(targets, (sample) => {
-      if (mine !== generation) return
-      answered.push(sample)
-      // The old answers stand until the first new one; a lost network is told by the interfaces.
-      samples = [...answered]
-      refresh()
-    }, (all) => {
-      if (mine !== generation) return
-      samples = all
-      refresh()
-    })
-  }
-
-  function probe(targets: readonly Endpoint[], onSample: (sample: MappingSample) => void, onDone: (samples: readonly MappingSample[]) => void): void {
-    const questions = targets.map((server) => ({ server, transactionId: randomBytes(STUN_TRANSACTION_ID_BYTES) }))
-    const driven: Driven<StunInput> = drive(new StunProbe(performance.now(), questions), (effect: StunEffect) => {
-      if (effect.type === 'send') send(effect.to, effect.bytes)
-      else if (effect.type === 'sample') onSample(effect.sample)
-      else {
-        probes.delete(driven)
-        onDone(effect.samples)
-      }
-    })
-    probes.add(driven)
-  }
-
-  function keepAlive(): void {
-    const known = samples[turn++ % Math.max(1, samples.length)]
-    if (known === undefined) return
-    probe([known.server], ({ mapped }) => {
-      if (!sameEndpoint(mapped, known.mapped)) void measure()
-    }, () => {})
+    const [endpoint] = server === undefined ? [] : await resolve(server, family)
+    driven.input({ type: 'resolved', round, server: name, family, endpoint: endpoint ?? null })
   }
 
   function look(): void {
-    const next = read()
-    if (JSON.stringify(next) === JSON.stringify(interfaces)) return
-    interfaces = [...next]
-    samples = []
-    refresh()
-    if (servers.length > 0) void measure()
+    const next = read(facts)
+    const changed = !isDeepStrictEqual(next, interfaces)
+    if (changed) apply(next)
+    if (changed || performance.now() - factsAt > FACTS_EVERY_MS) void learnFacts()
   }
 
-  const timers: NodeJS.Timeout[] = []
-  if (!loopbackOnly) timers.push(setInterval(look, INTERFACES_EVERY_MS))
-  if (servers.length > 0) {
-    timers.push(setInterval(keepAlive, KEEP_ALIVE_MS))
-    void measure()
+  function apply(next: readonly InterfaceAddress[]): void {
+    interfaces = next
+    driven.input({ type: 'interfaces', addresses: next })
+    mapping?.setInterfaces(next)
   }
+
+  async function learnFacts(): Promise<void> {
+    if (loopbackOnly) return
+    factsAt = performance.now()
+    facts = await readFacts()
+    if (signal.aborted) return
+    const next = read(facts)
+    if (!isDeepStrictEqual(next, interfaces)) apply(next)
+  }
+
+  async function map(): Promise<void> {
+    await knowing
+    if (mapping !== null || !wantsMapping || signal.aborted) return
+    mapping = openPortMapping({ ...options.portMapping, ports, onChange: (found) => driven.input({ type: 'mapping', mapping: found }) })
+    mapping.setInterfaces(interfaces)
+  }
+
+  apply(read(facts))
+  if (current === undefined) throw new Error('the first look at the interfaces says nothing')
+  const first = current
+  const timer = loopbackOnly ? undefined : setInterval(look, INTERFACES_EVERY_MS)
+  // Which of our addresses faces the router is among the facts.
+  const knowing = learnFacts()
+  void map()
   return {
     get current() {
-      return current
+      return current ?? first
     },
-    take: (from, bytes) => {
-      for (const driven of probes) driven.input({ type: 'datagram', from, bytes })
+    take: (from, bytes) => driven.input({ type: 'datagram', from, bytes }),
+    wake: () => {
+      if (loopbackOnly) return
+      look()
+      driven.input({ type: 'wake' })
+    },
+    setPortMapping: (on) => {
+      wantsMapping = on && !loopbackOnly
+      if (wantsMapping) return void map()
+      const before = mapping
+      mapping = null
+      void before?.close()
+      driven.input({ type: 'mapping', mapping: null })
     },
     close: () => {
-      closed = true
-      for (const timer of timers) clearInterval(timer)
-      for (const driven of probes) driven.close()
-      probes.clear()
+      ended.abort()
+      clearInterval(timer)
+      driven.close()
+      return (closing ??= mapping?.close() ?? Promise.resolve())
     },
   }
 }
 
-function isIPv4({ host }: Endpoint): boolean {
-  return !host.includes(':')
+function serverName({ host, port }: StunServer): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** For status: `host:port` of every candidate, and the one kind of NAT that matters most. */
+export function summarizeReach({ candidates, nat }: OwnReach): { addresses: readonly string[]; natKind: NatKind } {
+  return { addresses: candidates.map(({ endpoint }) => formatEndpoint(endpoint)), natKind: nat.v4 === 'unknown' ? nat.v6 : nat.v4 }
 }

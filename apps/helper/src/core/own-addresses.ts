@@ -19,7 +19,8 @@ export type OwnAddressesInput =
   | { readonly type: 'datagram'; readonly from: Endpoint; readonly bytes: Uint8Array }
   /** What short-lived sockets were told, in the order in which they asked. */
   | { readonly type: 'port-samples'; readonly round: number; readonly samples: readonly PortSample[] }
-  | { readonly type: 'mapping'; readonly mapping: MappingFacts }
+  /** Null = nobody is asked for ports. */
+  | { readonly type: 'mapping'; readonly mapping: MappingFacts | null }
   /** The machine slept, or something else makes all that we know doubtful. */
   | { readonly type: 'wake' }
 
@@ -39,7 +40,6 @@ export interface OwnAddressesOptions {
   readonly ports: { readonly v4: number | null; readonly v6: number | null }
   /** `host:port` each; none = nobody is asked. */
   readonly servers: readonly string[]
-  readonly portMapping: boolean
   /** 12 new random bytes. */
   readonly transactionId: () => Uint8Array
 }
@@ -78,12 +78,11 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
   #next: number | undefined
   /** Of the last sampling on this network; null when the NAT is not a hard one. */
   #samples: readonly PortSample[] | null = null
-  #mapping: MappingFacts | null
+  #mapping: MappingFacts | null = null
   #told = ''
 
   constructor(options: OwnAddressesOptions) {
     this.#options = options
-    this.#mapping = options.portMapping ? { state: 'searching', protocol: null, outside: null, pinholes: [] } : null
   }
 
   get deadline(): number | undefined {

@@ -19,6 +19,8 @@ export type StunEffect =
 /** First wait before asking again. RFC 8489 advises 500 ms; answers rarely take half of it, and 12 % of trials on bad links need six tries. */
 const FIRST_WAIT_MS = 300
 const MAX_SENDS = 6
+/** Nobody is waited for longer than this: six tries are over after 10.5 s. */
+const LONGEST_WAIT_MS = 3_000
 
 interface Question {
   readonly server: Endpoint
@@ -61,7 +63,7 @@ export class StunProbe implements Machine<StunInput, StunEffect> {
         continue
       }
       effects.push({ type: 'send', to: question.server, bytes: question.request })
-      question.due = now + FIRST_WAIT_MS * 2 ** question.sends
+      question.due = now + Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** question.sends)
       question.sends++
     }
     if (this.#open.length === 0) {

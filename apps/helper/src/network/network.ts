@@ -2,10 +2,11 @@
  * Composes the network side (transport, peers, serving, fetching, files origin, own addresses) and answers control's calls with it. Runs in whatever
  * process opens it; decides nothing about peers or files.
  */
-import { CodedError, type PeerId, parseEndpoint, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
+import { isDeepStrictEqual } from 'node:util'
+import { CodedError, type PeerId, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
 import { openFileJobs } from '../adapters/file-jobs.ts'
 import { openFilesOrigin } from '../adapters/files-origin.ts'
-import { openOwnAddresses } from '../adapters/own-addresses.ts'
+import { openOwnAddresses, summarizeReach } from '../adapters/own-addresses.ts'
 import { type PeerLinks, openPeerLinks } from '../adapters/peer-links.ts'
 import { requestList, requestRead } from '../adapters/peer-requests.ts'
 import { openPeerService } from '../adapters/peer-service.ts'
@@ -85,6 +86,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       if (kind === 'stun') own?.take(from, bytes)
     },
   })
+  let told: ReturnType<typeof summarizeReach> | undefined
   const own = typeof transport === 'string' ? undefined : openOwnAddressesOf(transport)
   if (typeof transport === 'string') emit({ type: 'no-transport', reason: transport })
   else {
@@ -93,7 +95,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       self: peerIdFromKey(publicKeyOf(Buffer.from(config.identitySeed, 'hex'))),
       agent: `harddrive-party/${VERSION}`,
       policy: config.policy,
-      addresses: () => own?.current.addresses ?? [],
+      addresses: () => (own === undefined ? [] : summarizeReach(own.current).addresses),
       random: Math.random,
       emit,
       serve: (connection, stream) => service.serve(connection, stream),
@@ -111,27 +113,25 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
         return server.ok ? [server.value] : []
       }),
       send: (to, bytes) => quic.sendDatagram(bytes, to),
-      onChange: ({ addresses, natKind }) => {
-        emit({ type: 'addresses', addresses, natKind })
+      portMapping: { on: config.portMapping, secret: Buffer.from(config.identitySeed, 'hex') },
+      onChange: (reach) => {
+        const summary = summarizeReach(reach)
+        // Only what others are told matters here; a server that is being asked again does not.
+        if (isDeepStrictEqual(summary, told)) return
+        told = summary
+        emit({ type: 'addresses', ...summary })
         links?.wake()
       },
     })
   }
 
-  const ownReach = (): OwnReach => {
-    const { addresses = [], natKind = 'unknown' } = own?.current ?? {}
-    const candidates = addresses.flatMap((address) => {
-      const parsed = parseEndpoint(address)
-      return parsed.ok ? [{ endpoint: parsed.value, source: 'interface' as const }] : []
-    })
-    return { candidates, nat: { v4: natKind, v6: 'unknown' }, stun: [], mapping: null, interfaces: [] }
-  }
+  const ownReach = (): OwnReach => own?.current ?? { candidates: [], nat: { v4: 'unknown', v6: 'unknown' }, stun: [], mapping: null, interfaces: [] }
 
   let reach: ReachSettings = config
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     closed.abort()
-    own?.close()
+    const unmapped = own?.close()
     // First what is on disk, then the goodbyes; a peer that hears goodbye stops asking.
     await jobs.close()
     service.close()
@@ -140,6 +140,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     if (typeof transport !== 'string') await transport.close()
     reader.close()
     await index.close()
+    await unmapped
   }
 
   return {
@@ -163,9 +164,13 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     },
     setReach: async (args) => {
       reach = args
+      own?.setPortMapping(args.portMapping)
     },
     reachReport: async () => ({ own: ownReach(), discovery: { mdns: false, topics: reach.topics.map((topic) => ({ topic, members: [] })), brokers: [] }, peers: [] }),
-    wake: () => links?.wake(),
+    wake: () => {
+      own?.wake()
+      links?.wake()
+    },
     close: () => (closing ??= close()),
   }
 }
