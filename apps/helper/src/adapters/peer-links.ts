@@ -1,15 +1,19 @@
 import { randomBytes } from 'node:crypto'
-import { CodedError, addressScope, formatEndpoint, parseEndpoint } from '@harddrive-party/protocol'
+import { CodedError, formatEndpoint, parseEndpoint } from '@harddrive-party/protocol'
 import type { Endpoint, HelloMessage, PeerId, PeerRecord } from '@harddrive-party/protocol'
 import type { PeerPath, PeerState } from '@harddrive-party/protocol/control'
+import { keyHashText } from '../core/peer-link-state.ts'
 import { PeerLinksMachine } from '../core/peer-links.ts'
 import type { LinkStatus, LinksEffect, LinksInput, RecordOrigin } from '../core/peer-link-messages.ts'
-import type { ConnectTarget, NetworkEvent, PeerStatus, Policy } from '../network/network-api.ts'
+import type { OwnPlace } from '../core/dial-candidates.ts'
+import type { ConnectTarget, NetworkEvent, PeerStatus, Policy, ReachReport } from '../network/network-api.ts'
 import { drive, systemClock } from './drive.ts'
 import type { Clock, Driven } from './drive.ts'
 import { FrameStream } from './frame-stream.ts'
 import { answerFault, answerHello, answerWait, believedAddresses, hearHello, makeHello, sayHello } from './hello.ts'
+import { PeerDials, faultOf, pathKind } from './peer-dials.ts'
 import { requestPing } from './peer-requests.ts'
+import type { Punching } from './punching.ts'
 import type { KnockKind, PeerConnection, PeerStream, Transport } from './transport.ts'
 
 /**
@@ -25,6 +29,10 @@ const MAX_EARLY_STREAMS = 16
 export interface PeerLinksOptions {
   /** For dialling; what arrives is passed to `onConnection`. */
   readonly transport: Pick<Transport, 'dial'>
+  /** Absent = peers are only dialled. */
+  readonly punching?: Punching
+  /** Where we are; absent = not known. */
+  place?(): OwnPlace
   readonly self: PeerId
   /** Program and version, for people reading logs. */
   readonly agent: string
@@ -39,6 +47,10 @@ export interface PeerLinksOptions {
   log(message: string, details?: Record<string, unknown>): void
   /** Of somebody we know, a newer record has been learnt. */
   onRecord?(record: PeerRecord): void
+  /** A peer is `connected`, over a new connection, and what it said it understands; null = it is not connected any more. */
+  onPresence?(peerId: PeerId, capabilities: readonly string[] | null): void
+  /** We are trying to reach the owner of a key. @param knockSecret hex: what we knock with */
+  onTrying?(keyHash: string, knockSecret: string): void
   readonly clock?: Clock
 }
 
@@ -63,8 +75,12 @@ export interface PeerLinks {
    * @param options.live its owner is trying to reach us at this moment
    */
   learn(record: PeerRecord, origin: RecordOrigin, options?: { readonly live?: boolean }): void
-  /** The machine slept or changed networks: absent peers are tried at once. */
+  /** The machine slept or changed networks: absent peers are tried at once, and the connections of the others are looked after. */
   wake(): void
+  /** What was tried lately to reach whom. */
+  attempts(): ReachReport['peers']
+  /** Sparse punching towards the owner of this key has found a way, or has ended; or it knocks though nobody punches. */
+  onPunching(event: 'punched' | 'punching-over' | 'knocked', keyHash: string): void
   /** Says goodbye to everybody. Idempotent. */
   close(): void
 }
@@ -81,6 +97,7 @@ interface OpenLink {
   ready: boolean
   /** Where our dialling succeeded; null when it came to us. */
   readonly reachedAt: Endpoint | null
+  readonly kind: PeerPath['kind']
 }
 
 interface PendingConnect {
@@ -97,8 +114,10 @@ class OpenPeerLinks implements PeerLinks {
   readonly #machine: PeerLinksMachine
   readonly #driven: Driven<LinksInput>
   readonly #links = new Map<number, OpenLink>()
-  readonly #dials = new Map<number, AbortController>()
+  readonly #dials: PeerDials
   readonly #connects = new Map<number, PendingConnect>()
+  /** Peers that are said to be connected, and over which connection. */
+  readonly #present = new Map<PeerId, number>()
   #knownSecret: Uint8Array
   #lastLink = 0
   #lastConnect = 0
@@ -107,14 +126,21 @@ class OpenPeerLinks implements PeerLinks {
   constructor(options: PeerLinksOptions) {
     this.#options = options
     this.#knownSecret = Buffer.from(options.policy.knownSecret, 'hex')
-    this.#machine = new PeerLinksMachine({ self: options.self, random: options.random })
+    const { place } = options
+    this.#machine = new PeerLinksMachine({ self: options.self, random: options.random, ...(place && options.punching ? { place } : {}) })
+    this.#dials = new PeerDials({
+      ...options,
+      punching: options.punching ?? null,
+      onConnected: (dial, connection, reachedAt, kind) => this.#onConnected(dial, connection, reachedAt, kind),
+      onFailed: (dial, fault, patient) => this.#driven.input({ type: 'dial-failed', dial, fault, patient }),
+    })
     this.#driven = drive(this.#machine, (effect) => this.#perform(effect), options.clock ?? systemClock)
     this.setPolicy(options.policy)
   }
 
   onConnection(connection: PeerConnection, knock: KnockKind): void {
     if (this.#closed) return connection.close('goodbye')
-    const link = this.#addLink(connection, null)
+    const link = this.#addLink(connection, null, this.#dials.kindOf(connection))
     this.#driven.input({ type: 'arrived', link, peerId: connection.peerId, knock })
     this.#listen(link)
   }
@@ -125,12 +151,12 @@ class OpenPeerLinks implements PeerLinks {
     this.#driven.input({ type: 'policy', policy: { codeSecret: policy.codeSecret, askBeforeAccepting: policy.askBeforeAccepting, peers } })
   }
 
-  connect({ keyHash, knockSecret, addresses }: ConnectTarget): Promise<{ peerId: PeerId; state: PeerState }> {
+  connect({ keyHash, knockSecret, addresses, natKind }: ConnectTarget): Promise<{ peerId: PeerId; state: PeerState }> {
     if (this.#closed) return Promise.reject(new CodedError('closed', 'the network is closed'))
     const connect = ++this.#lastConnect
     return new Promise((resolve, reject) => {
       this.#connects.set(connect, { resolve, reject })
-      this.#driven.input({ type: 'connect', connect, keyHash: keyHash.toLowerCase(), knockSecret, addresses })
+      this.#driven.input({ type: 'connect', connect, keyHash: keyHash.toLowerCase(), knockSecret, addresses, nat: natKind ? { nat: { v4: natKind, v6: 'unknown' } } : null })
     })
   }
 
@@ -154,7 +180,7 @@ class OpenPeerLinks implements PeerLinks {
     const connection = this.connection(peerId)
     if (!connection) throw new CodedError('offline', 'this peer is not connected')
     const rttMs = await requestPing(connection, { signal })
-    return { rttMs, path: pathOf(connection) }
+    return { rttMs, path: this.#pathOf(connection) }
   }
 
   connection(peerId: PeerId): PeerConnection | undefined {
@@ -171,14 +197,25 @@ class OpenPeerLinks implements PeerLinks {
   }
 
   wake(): void {
+    this.#options.punching?.restart()
     this.#driven.input({ type: 'wake' })
+    // What has moved is to be heard of by the other side, and what is dead to be noticed: a word on each connection does both.
+    for (const { connection, ready } of this.#links.values()) if (ready) connection.nudge?.()
+  }
+
+  attempts(): ReachReport['peers'] {
+    return this.#dials.report()
+  }
+
+  onPunching(event: 'punched' | 'punching-over' | 'knocked', keyHash: string): void {
+    this.#driven.input({ type: event, keyHash })
   }
 
   close(): void {
     if (this.#closed) return
     this.#closed = true
     this.#driven.close()
-    for (const dial of this.#dials.values()) dial.abort()
+    this.#dials.close()
     for (const { connection } of this.#links.values()) connection.close('goodbye')
     for (const { reject } of this.#connects.values()) reject(new CodedError('closed', 'the network is closed'))
     this.#links.clear()
@@ -187,11 +224,15 @@ class OpenPeerLinks implements PeerLinks {
 
   #perform(effect: LinksEffect): void {
     switch (effect.type) {
-      case 'dial': return void this.#dial(effect)
-      case 'abort-dial':
-        this.#dials.get(effect.dial)?.abort()
-        this.#dials.delete(effect.dial)
-        return
+      case 'dial':
+        this.#tellTrying(effect)
+        return void this.#dials.dial(effect)
+      case 'punch':
+        this.#tellTrying(effect)
+        return void this.#dials.punch(effect)
+      case 'abort-dial': return this.#dials.abort(effect.dial)
+      case 'stop-punching': return this.#options.punching?.stop(effect.keyHash)
+      case 'punch-now': return this.#options.punching?.hurry(effect.keyHash, effect.candidates, effect.nat)
       case 'greet': return void this.#greet(effect.link)
       case 'hold': return this.#answer(effect.link, answerWait)
       case 'admit': return this.#admit(effect.link)
@@ -199,7 +240,9 @@ class OpenPeerLinks implements PeerLinks {
       case 'close': return this.#close(effect.link, effect.code)
       case 'known': return this.#known(effect.peerId, effect.link)
       case 'record': return this.#options.onRecord?.(effect.record)
-      case 'status': return this.#options.emit({ type: 'peer', peer: this.#describe(effect.peerId, effect.status) })
+      case 'status':
+        this.#tellPresence(effect.peerId, effect.status)
+        return this.#options.emit({ type: 'peer', peer: this.#describe(effect.peerId, effect.status) })
       case 'connect-succeeded':
         this.#connects.get(effect.connect)?.resolve({ peerId: effect.peerId, state: effect.state })
         this.#connects.delete(effect.connect)
@@ -210,33 +253,31 @@ class OpenPeerLinks implements PeerLinks {
     }
   }
 
-  async #dial({ dial, endpoint, knockSecret, expect }: Extract<LinksEffect, { type: 'dial' }>): Promise<void> {
-    const controller = new AbortController()
-    this.#dials.set(dial, controller)
-    let connection: PeerConnection
-    try {
-      const target = {
-        endpoint, knockSecret: Buffer.from(knockSecret, 'hex'), expect: 'peerId' in expect ? expect : { keyHash: Buffer.from(expect.keyHash, 'hex') },
-      }
-      connection = await this.#options.transport.dial(target, { signal: controller.signal })
-    } catch (error) {
-      this.#dials.delete(dial)
-      if (controller.signal.aborted) return
-      this.#options.log('dialling failed', { endpoint: formatEndpoint(endpoint), error: String(error) })
-      this.#driven.input({ type: 'dial-failed', dial, fault: faultOf(error) })
-      return
-    }
-    this.#dials.delete(dial)
+  #tellTrying({ expect, knockSecret }: Pick<Extract<LinksEffect, { type: 'dial' }>, 'expect' | 'knockSecret'>): void {
+    this.#options.onTrying?.('keyHash' in expect ? expect.keyHash : keyHashText(expect.peerId), knockSecret)
+  }
+
+  #tellPresence(peerId: PeerId, { state, link }: LinkStatus): void {
+    const now = state === 'connected' ? link : null
+    if ((this.#present.get(peerId) ?? null) === now) return
+    if (this.#present.delete(peerId)) this.#options.onPresence?.(peerId, null)
+    const theirs = now === null ? null : this.#links.get(now)?.theirs
+    if (now === null || !theirs) return
+    this.#present.set(peerId, now)
+    this.#options.onPresence?.(peerId, theirs.capabilities)
+  }
+
+  #onConnected(dial: number, connection: PeerConnection, reachedAt: Endpoint, kind: PeerPath['kind']): void {
     if (this.#closed) return connection.close('goodbye')
-    const link = this.#addLink(connection, endpoint)
+    const link = this.#addLink(connection, reachedAt, kind)
     // Streams that the listener opens right after its hello may overtake it.
     connection.onStream = (stream) => this.#onStream(link, stream)
     this.#driven.input({ type: 'dialled', dial, link, peerId: connection.peerId })
   }
 
-  #addLink(connection: PeerConnection, reachedAt: Endpoint | null): number {
+  #addLink(connection: PeerConnection, reachedAt: Endpoint | null, kind: PeerPath['kind']): number {
     const link = ++this.#lastLink
-    this.#links.set(link, { connection, pathKey: randomBytes(16), early: [], hello: null, theirs: null, ready: false, reachedAt })
+    this.#links.set(link, { connection, pathKey: randomBytes(16), early: [], hello: null, theirs: null, ready: false, reachedAt, kind })
     connection.onClose = ({ by, code }) => {
       this.#links.delete(link)
       this.#driven.input({ type: 'closed', link, by, code })
@@ -351,32 +392,22 @@ class OpenPeerLinks implements PeerLinks {
     return makeHello({ agent, knockSecret: this.#knownSecret, pathKey: open.pathKey, addresses: addresses() })
   }
 
+  /** A peer that has moved is reached as its new address says. */
+  #pathOf(connection: PeerConnection): PeerPath {
+    const { remote, transport, rttMs } = connection
+    const open = [...this.#links.values()].find((link) => link.connection === connection)
+    const isPlain = open === undefined || pathKind(remote) !== 'direct'
+    return { transport, kind: isPlain ? pathKind(remote) : open.kind, address: formatEndpoint(remote), rttMs }
+  }
+
   #describe(peerId: PeerId, { state, link, lastError }: LinkStatus): PeerStatus {
     const connection = link === null ? undefined : this.#links.get(link)?.connection
-    return { peerId, state, path: connection ? pathOf(connection) : null, lastError }
+    return { peerId, state, path: connection ? this.#pathOf(connection) : null, lastError }
   }
-}
-
-/** How a connection reaches its peer now. */
-export function pathOf(connection: PeerConnection): PeerPath {
-  const { remote, transport, rttMs } = connection
-  return { transport, kind: pathKind(remote), address: formatEndpoint(remote), rttMs }
-}
-
-function pathKind({ host }: Endpoint): PeerPath['kind'] {
-  const scope = addressScope(host)
-  if (scope === 'loopback') return 'loopback'
-  if (scope === 'private' || scope === 'link-local') return 'lan'
-  return host.includes(':') && !host.startsWith('::ffff:') ? 'ipv6' : 'direct'
 }
 
 /** Addresses come from disk and from peers: what cannot be read is passed over. */
 function endpointsOf(text: string): Endpoint[] {
   const endpoint = parseEndpoint(text)
   return endpoint.ok ? [endpoint.value] : []
-}
-
-function faultOf(error: unknown): { code: CodedError['code']; message: string } {
-  if (error instanceof CodedError) return { code: error.code, message: error.message }
-  throw error
 }
