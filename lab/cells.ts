@@ -28,8 +28,8 @@ export type Place = keyof typeof PLACES
 export type Expectation =
   /** At least this share of runs, and not slower than this. */
   | { readonly outcome: 'connects'; readonly share: number; readonly p50Ms: number; readonly p95Ms?: number }
-  /** Never, and every run says why within this time. */
-  | { readonly outcome: 'explains'; readonly withinMs: number }
+  /** Never, and every run says why within this time, in words that name the cause. */
+  | { readonly outcome: 'explains'; readonly withinMs: number; readonly naming: RegExp }
 
 export interface PairCell {
   readonly a: Place
@@ -53,8 +53,8 @@ const ALWAYS: Expectation = { outcome: 'connects', share: 1, p50Ms: 1_000 }
 const CONSISTENT: Expectation = { outcome: 'connects', share: 0.99, p50Ms: 1_000 }
 const BIRTHDAY: Expectation = { outcome: 'connects', share: 0.97, p50Ms: 2_000, p95Ms: 5_000 }
 const PREDICTED: Expectation = { outcome: 'connects', share: 0.95, p50Ms: 2_000 }
-const IMPOSSIBLE: Expectation = { outcome: 'explains', withinMs: 20_000 }
-const BLOCKED: Expectation = { outcome: 'explains', withinMs: 15_000 }
+const IMPOSSIBLE: Expectation = { outcome: 'explains', withinMs: 20_000, naming: /router|NAT|port/i }
+const BLOCKED: Expectation = { outcome: 'explains', withinMs: 15_000, naming: /UDP/i }
 
 type Options = Partial<Pick<PairCell, 'exchange' | 'line' | 'skewMs' | 'note' | 'chance' | 'quick'>>
 

@@ -20,9 +20,11 @@ export interface AgentCalls {
   helperErrors(args: Record<string, never>): Promise<string>
   /** One call of the helper's JSON API; `startedAt` and `endedAt` on the machine's own clock, which all namespaces share. */
   api(args: { method: string; body: object; timeoutMs: number }): Promise<ApiOutcome>
-  /** Reads a peer's file as a browser would. */
-  read(args: { url: string; timeoutMs: number }): Promise<ReadOutcome>
+  /** Reads the beginning of a peer's file as a browser would, that many bytes. */
+  read(args: { url: string; bytes: number; timeoutMs: number }): Promise<ReadOutcome>
   serveStun(args: { hosts: readonly [string, string] }): Promise<void>
+  /** All of them. */
+  stopStun(args: Record<string, never>): Promise<void>
   /** A UDP socket for the checks. Closes the ones before unless told to keep them. */
   open(args: { port?: number; host?: string; keep?: boolean }): Promise<{ socket: number; port: number }>
   send(args: { socket: number; host: string; port: number; hex: string }): Promise<void>
@@ -59,6 +61,7 @@ let helper: { readonly child: ChildProcess; readonly origin: string; readonly to
 let errors = ''
 const sockets = new Map<number, { readonly socket: Socket; readonly received: { message: Buffer; from: RemoteInfo }[]; wake: () => void }>()
 let lastSocket = 0
+const responders: { close(): void }[] = []
 
 const calls: AgentCalls = {
   async startHelper({ command, storage }) {
@@ -105,13 +108,13 @@ const calls: AgentCalls = {
       return { ok: false, error: { code: 'no-answer', message: error instanceof Error ? error.message : String(error) }, startedAt, endedAt: now() }
     }
   },
-  async read({ url, timeoutMs }) {
+  async read({ url, bytes: wanted, timeoutMs }) {
     const startedAt = now()
     let firstByteAt: number | null = null
     let bytes = 0
     const hash = createHash('sha256')
     try {
-      const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) })
+      const answer = await fetch(url, { headers: { range: `bytes=0-${wanted - 1}` }, signal: AbortSignal.timeout(timeoutMs) })
       if (!answer.ok || answer.body === null) throw new Error(`HTTP ${answer.status}: ${await answer.text()}`)
       for await (const chunk of answer.body) {
         firstByteAt ??= now()
@@ -124,7 +127,10 @@ const calls: AgentCalls = {
     }
   },
   async serveStun({ hosts }) {
-    await openStunResponder(hosts)
+    responders.push(await openStunResponder(hosts))
+  },
+  async stopStun() {
+    for (const responder of responders.splice(0)) responder.close()
   },
   async open({ port = 0, host = '0.0.0.0', keep = false }) {
     if (!keep) {

@@ -37,7 +37,7 @@ export async function openHost(ns: string): Promise<Host> {
   return {
     ns,
     startHelper: call('startHelper'), stopHelper: call('stopHelper'), helperErrors: call('helperErrors'), api: call('api'), read: call('read'),
-    serveStun: call('serveStun'), open: call('open'), send: call('send'), receive: call('receive'), askStun: call('askStun'),
+    serveStun: call('serveStun'), stopStun: call('stopStun'), open: call('open'), send: call('send'), receive: call('receive'), askStun: call('askStun'),
     close: async () => {
       if (child.connected) child.disconnect()
       await gone

@@ -10,6 +10,10 @@ export interface Lab {
   readonly server: Host
   readonly helper: Pick<HelperOptions, 'program' | 'shareDirectory' | 'knownFlags'>
   readonly file: SharedFile
+  /** One that takes seconds to fetch; made when it is first asked for. */
+  largeFile(): Promise<SharedFile>
+  /** Again, after it was stopped. */
+  serveStun(): Promise<void>
   /** Site names are never used twice: the kernel takes its time to clear old ones away. */
   nextSite(): number
   /** For people who watch. */
@@ -18,17 +22,23 @@ export interface Lab {
 
 /** A megabyte: several round trips, and over before it bores. */
 const FILE_BYTES = 1 << 20
+const LARGE_FILE_BYTES = 24 << 20
 
 export async function openLab(program: readonly string[], tell: (line: string) => void): Promise<Lab> {
   await enterPrivateWorld()
   await buildInternet()
   const server = await openHost(SERVER)
-  await server.serveStun({ hosts: STUN_ADDRESSES })
-  await server.serveStun({ hosts: STUN_ADDRESSES_V6 })
+  const serveStun = async () => {
+    await server.serveStun({ hosts: STUN_ADDRESSES })
+    await server.serveStun({ hosts: STUN_ADDRESSES_V6 })
+  }
+  await serveStun()
   const { directory, path, content } = await makeShare(FILE_BYTES)
   let sites = 0
+  let large: Promise<SharedFile> | undefined
   return {
-    server, tell,
+    server, tell, serveStun,
+    largeFile: () => (large ??= makeShare(LARGE_FILE_BYTES)),
     helper: { program, shareDirectory: directory, knownFlags: await readKnownFlags(program) },
     file: { path, content },
     nextSite: () => ++sites,

@@ -4,7 +4,9 @@ import { type PairCell, PAIR_CELLS } from './cells.ts'
 import { type CheckOutcome, runChecks } from './checks.ts'
 import { openLab } from './lab.ts'
 import { type CellResult, runPairCell } from './pair-runs.ts'
-import { formatReport } from './report.ts'
+import { formatPairs, formatScenarios } from './report.ts'
+import { type ScenarioResult, runScenario } from './scenario-runs.ts'
+import { SCENARIOS } from './scenarios.ts'
 import { missingTools } from './sites.ts'
 
 const { values, positionals } = parseArgs({
@@ -52,12 +54,17 @@ async function runCells(): Promise<number> {
   for (const cell of PAIR_CELLS.filter(isWanted)) {
     const result = await runPairCell(lab, cell, runsOf(cell))
     pairs.push(result)
-    tell(formatReport([result]))
+    tell(formatPairs([result]))
   }
-  const report = { pairs }
-  if (values.json) await print(JSON.stringify(report))
-  else await print(formatReport(pairs))
-  return pairs.every(({ asExpected }) => asExpected) ? 0 : 1
+  const scenarios: ScenarioResult[] = []
+  for (const scenario of SCENARIOS.filter(({ name, quick }) => (values.quick ? quick : true) && (values.only === undefined || name.includes(values.only)))) {
+    const result = await runScenario(lab, scenario, values.runs !== undefined && values.only !== undefined ? Number(values.runs) : 1)
+    scenarios.push(result)
+    tell(formatScenarios([result]))
+  }
+  if (values.json) await print(JSON.stringify({ pairs, scenarios }))
+  else await print(`\n${formatPairs(pairs)}\n\n${formatScenarios(scenarios)}`)
+  return [...pairs, ...scenarios].every(({ asExpected }) => asExpected) ? 0 : 1
 }
 
 function isWanted(cell: PairCell): boolean {

@@ -90,7 +90,7 @@ export function summarize(cell: PairCell, outcomes: readonly MeetingOutcome[]): 
 const RUNS_FOR_TIMES = 5
 
 function isAsExpected(expected: Expectation, outcomes: readonly MeetingOutcome[], { p50Ms, p95Ms }: { p50Ms: number | null; p95Ms: number | null }): boolean {
-  if (expected.outcome === 'explains') return outcomes.every(({ ok, reason, failedMs }) => !ok && reason !== null && failedMs !== null && failedMs <= expected.withinMs)
+  if (expected.outcome === 'explains') return outcomes.every(({ ok, reason, failedMs }) => !ok && reason !== null && expected.naming.test(reason) && failedMs !== null && failedMs <= expected.withinMs)
   const failures = outcomes.filter(({ ok }) => !ok).length
   if (chanceOfFailures(outcomes.length, failures, 1 - expected.share) < UNLIKELY) return false
   if (outcomes.length < RUNS_FOR_TIMES) return true

@@ -42,7 +42,7 @@ export async function startPortMapper({ router, ipv6 }: { readonly router: strin
 }
 
 /** avahi with a message bus of its own. @param ns a host */
-export async function startAvahi(ns: string): Promise<Service & { readonly env: NodeJS.ProcessEnv }> {
+export async function startAvahi(ns: string): Promise<Service & { readonly bus: string }> {
   const bus = join(SCRATCH, `${ns}-bus`)
   const file = join(SCRATCH, `${ns}-avahi.conf`)
   const busFile = join(SCRATCH, `${ns}-bus.conf`)
@@ -53,7 +53,7 @@ export async function startAvahi(ns: string): Promise<Service & { readonly env: 
   const dbus = await serve(ns, 'dbus-daemon', ['--nofork', '--nopidfile', `--config-file=${busFile}`], () => exists(bus))
   const avahi = await serve(ns, 'avahi-daemon', ['-f', file, '--no-drop-root', '--no-chroot', '--no-rlimits'], () => listens(ns, 'udp', 5353), env)
   return {
-    env,
+    bus: env.DBUS_SYSTEM_BUS_ADDRESS,
     stop: async () => {
       await avahi.stop()
       await dbus.stop()

@@ -46,6 +46,8 @@ export interface Site {
   forgetFlows(other: Site): Promise<void>
   /** Forgets everything, as a restart does. A counting router begins at another port. */
   reboot(): Promise<void>
+  /** A host moves to another address of its LAN, as after a change of networks. */
+  changeHostAddress(host: number): Promise<void>
   /** Another public address from the provider. */
   changePublicAddress(): Promise<void>
   /** Idempotent; hosts' processes must have ended. */
@@ -147,6 +149,10 @@ export async function buildSite(name: string, index: number, spec: SiteSpec): Pr
       firstPort += 4_000
       await loadRules()
       for (const ns of [router, outer]) await dropFlows(ns, [])
+    },
+    changeHostAddress: async (number) => {
+      const ns = hosts[number] ?? ''
+      await ip(ns, [`addr del ${prefix}.${10 + number}/24 dev eth0`, `addr add ${prefix}.${50 + number}/24 dev eth0`, `route replace default via ${prefix}.1`])
     },
     changePublicAddress: async () => {
       await ip(outer, [`addr del ${wan}/32 dev wan`])
