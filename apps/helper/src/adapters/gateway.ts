@@ -29,7 +29,7 @@ export function parseV4Routes(text: string, littleEndian = true): Gateway[] {
     const [interfaceName = '', target = '', via = '', flags = '', , , metric = '', mask = ''] = line.trim().split(/\s+/)
     if (target !== '00000000' || mask !== '00000000' || !/^[0-9A-Fa-f]{8}$/.test(via) || !isUsable(flags)) return []
     const bytes = Uint8Array.from(Buffer.from(via, 'hex'))
-    return [{ metric: Number(metric), gateway: { family: 4, host: decodeHost(littleEndian ? bytes.reverse() : bytes), interfaceName } as const }]
+    return [{ metric: Number(metric), gateway: { family: 4, host: decodeHost(littleEndian ? bytes.toReversed() : bytes), interfaceName } as const }]
   })
   return lowest(routes)
 }

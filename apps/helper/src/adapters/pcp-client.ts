@@ -38,7 +38,7 @@ export async function openPcpClient(options: PcpClientOptions): Promise<PcpClien
   if (socket === null) return null
   let held: PcpClient['held'] = null
   let closing: Promise<void> | undefined
-  let onClosed = (): void => {}
+  let onClosed: (() => void) | undefined
   let isOpen = true
   const shut = (): void => {
     if (!isOpen) return
@@ -50,7 +50,7 @@ export async function openPcpClient(options: PcpClientOptions): Promise<PcpClien
     if (effect.type === 'send') socket.send(effect.bytes, () => {})
     else if (effect.type === 'closed') {
       shut()
-      onClosed()
+      onClosed?.()
     } else {
       held = effect.type === 'mapped' ? { protocol: effect.protocol, outside: effect.outside } : null
       if (closing === undefined) onChange(effect.type)
@@ -70,7 +70,7 @@ export async function openPcpClient(options: PcpClientOptions): Promise<PcpClien
     })),
     abandon: () => {
       shut()
-      onClosed()
+      onClosed?.()
     },
   }
 }

@@ -91,7 +91,7 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
   let upnp: UpnpMapping | null = null
   let upnpIsDone = false
   let gateways: readonly Gateway[] = []
-  let deaf = (): void => {}
+  let stopHearing: (() => void) | undefined
   let isOver = false
   let told = ''
   const later = setTimeout(beginUpnp, UPNP_AFTER_MS)
@@ -120,7 +120,7 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
       else clients.set(client, opened)
     }))
     if (isOver || wish.v4 === null || routers !== undefined) return
-    deaf = hearAnnouncements([wish.v4], (from, bytes) => {
+    stopHearing = hearAnnouncements([wish.v4], (from, bytes) => {
       if (gateways.some(({ host }) => host === from)) for (const client of clients.values()) client.take(bytes)
     })
   }
@@ -170,7 +170,7 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
   function end(): void {
     isOver = true
     clearTimeout(later)
-    deaf()
+    stopHearing?.()
   }
 
   return {

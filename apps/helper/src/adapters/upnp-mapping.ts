@@ -28,7 +28,7 @@ export function openUpnpMapping({ search, onChange, clock = systemClock, ...opti
   let held: UpnpMapping['held'] = { outside: null, pinholes: [] }
   let router: UpnpRouter | null = null
   let closing: Promise<void> | undefined
-  let onClosed = (): void => {}
+  let onClosed: (() => void) | undefined
   const driven: Driven<UpnpLeaseInput> = drive(new UpnpLease(clock.now(), options), (effect) => {
     switch (effect.type) {
       case 'find':
@@ -54,7 +54,7 @@ export function openUpnpMapping({ search, onChange, clock = systemClock, ...opti
   function abandon(): void {
     driven.close()
     ended.abort()
-    onClosed()
+    onClosed?.()
   }
 
   return {

@@ -29,7 +29,6 @@ export function rankCandidates({ ports, interfaces, seen, mapped, pinholes }: Re
   const pick = (family: 4 | 6, isGlobal: boolean): ReachCandidate[] =>
     real.filter(({ address }) => address.family === family && isInternet(address.host) === isGlobal).map(({ candidate }) => candidate)
   const stun = seen.map((endpoint): ReachCandidate => ({ endpoint, source: 'stun' }))
-  const isV4 = ({ endpoint }: ReachCandidate): boolean => addressFamily(endpoint.host) === 4
   const globalV6 = [
     ...pinholes.map((endpoint): ReachCandidate => ({ endpoint, source: 'mapping' })),
     // As seen from outside: the address our packets leave with, so the one whose answers a firewall lets in.
@@ -81,6 +80,10 @@ function sharesPrefix(a: Uint8Array, b: Uint8Array, bits: number): boolean {
 function isInternet(host: string): boolean {
   const scope = addressScope(host)
   return scope === 'public' || scope === 'reserved'
+}
+
+function isV4({ endpoint }: ReachCandidate): boolean {
+  return addressFamily(endpoint.host) === 4
 }
 
 function weight({ preferred, temporary }: InterfaceAddress): number {
