@@ -89,7 +89,7 @@ describe('dialling a friend', () => {
     expect(deeds(links.step(0, { type: 'policy', policy: policy(peers) }))).toEqual([])
     expect(links.deadline).toBeUndefined()
     expect(links.statuses().map(({ status }) => status.state)).toEqual(['offline', 'offline', 'away', 'blocked'])
-    expect(deeds(links.step(1, { type: 'reconnect', peerId: id(3) }))).toMatchObject([{ type: 'dial', endpoint }])
+    expect(deeds(links.step(1, { type: 'reconnect', peerId: id(3) }))).toMatchObject([{ type: 'dial', candidate: { endpoint } }])
   })
 
   it('is tried at once when the machine wakes up', () => {

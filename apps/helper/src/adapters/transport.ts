@@ -53,6 +53,8 @@ export interface PeerConnection {
   setPathKeys(keys: { readonly ours: Uint8Array; readonly theirs: Uint8Array }): void
   /** While true (a transfer is running) the peer is checked often enough to notice its death within 5 s; else within 30 s. */
   setBusy(busy: boolean): void
+  /** Our network may have changed: says something at once, so that the peer sees where we are now, and hears soon whether it is still there. */
+  nudge?(): void
   /** Says goodbye with a reason the other side can read. Idempotent. */
   close(reason: CloseCode): void
 }

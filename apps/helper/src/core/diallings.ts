@@ -1,4 +1,5 @@
-import type { Endpoint, PeerId } from '@harddrive-party/protocol'
+import type { PeerId, ReachCandidate } from '@harddrive-party/protocol'
+import type { NatFacts, SortedCandidates } from './dial-candidates.ts'
 import { DialPlan } from './dial-plan.ts'
 import type { DialEffect, DialInput } from './dial-plan.ts'
 import type { LinkFault, LinksEffect } from './peer-link-messages.ts'
@@ -15,17 +16,28 @@ export interface Dialling {
   readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
   /** Attempt number of the plan -> number of the dial. */
   readonly dials: Map<number, number>
+  readonly nat: NatFacts | null
   readonly wish: Wish | null
   /** Null while only the hash of its key is known. */
   peer: Peer | null
 }
 
-export type DiallingStart = Omit<Dialling, 'plan' | 'dials'> & { readonly addresses: readonly Endpoint[] }
+export type DiallingStart = Omit<Dialling, 'plan' | 'dials' | 'nat'> & {
+  readonly candidates: readonly ReachCandidate[]
+  readonly nat: NatFacts | null
+  /** A way has been punched already: it is used, and nothing else is tried first. */
+  readonly punched?: boolean
+}
 
 export interface DiallingsOptions {
-  order(effect: Extract<LinksEffect, { type: 'dial' | 'abort-dial' }>): void
-  /** @param fault null when it succeeded or was given up */
-  ended(dialling: Dialling, fault: LinkFault | null): void
+  /** Which candidates are dialled and which are punched towards. */
+  sort(candidates: readonly ReachCandidate[], nat: NatFacts | null): SortedCandidates
+  order(effect: Extract<LinksEffect, { type: 'dial' | 'punch' | 'abort-dial' }>): void
+  /**
+   * @param fault null when it succeeded or was given up
+   * @param patient punching goes on sparsely
+   */
+  ended(dialling: Dialling, fault: LinkFault | null, patient: boolean): void
 }
 
 export class Diallings {
@@ -52,8 +64,9 @@ export class Diallings {
   }
 
   /** @returns one that runs once it is given `start` */
-  prepare({ addresses, knockSecret, expect, wish, peer }: DiallingStart): Dialling {
-    const dialling: Dialling = { plan: new DialPlan(addresses), dials: new Map(), knockSecret, expect, wish, peer }
+  prepare({ candidates, nat, knockSecret, expect, wish, peer, punched = false }: DiallingStart): Dialling {
+    const sorted = this.#options.sort(candidates, nat)
+    const dialling: Dialling = { plan: new DialPlan(punched ? { ...sorted, dial: [], late: [] } : sorted), dials: new Map(), nat, knockSecret, expect, wish, peer }
     this.#running.add(dialling)
     return dialling
   }
@@ -66,12 +79,12 @@ export class Diallings {
   step(now: number, dialling: Dialling, input: DialInput): void {
     if (!this.#running.has(dialling)) return
     for (const effect of dialling.plan.step(now, input)) this.#perform(dialling, effect)
-    if (input.type === 'abort') this.#end(dialling, null)
+    if (input.type === 'abort') this.#end(dialling, null, false)
   }
 
-  fail(now: number, dial: number, fault: LinkFault): void {
+  fail(now: number, dial: number, fault: LinkFault, patient: boolean): void {
     const found = this.#dials.get(dial)
-    if (found) this.step(now, found.dialling, { type: 'attempt-failed', attempt: found.attempt, fault })
+    if (found) this.step(now, found.dialling, { type: 'attempt-failed', attempt: found.attempt, fault, patient })
   }
 
   tick(now: number): void {
@@ -82,12 +95,14 @@ export class Diallings {
 
   #perform(dialling: Dialling, effect: DialEffect): void {
     switch (effect.type) {
-      case 'attempt': {
+      case 'attempt':
+      case 'punch': {
         const dial = ++this.#lastDial
         dialling.dials.set(effect.attempt, dial)
         this.#dials.set(dial, { dialling, attempt: effect.attempt })
-        const { knockSecret, expect } = dialling
-        return this.#options.order({ type: 'dial', dial, endpoint: effect.endpoint, knockSecret, expect })
+        const { knockSecret, expect, nat } = dialling
+        if (effect.type === 'punch') return this.#options.order({ type: 'punch', dial, candidates: effect.candidates, nat, knockSecret, expect })
+        return this.#options.order({ type: 'dial', dial, candidate: effect.candidate, knockSecret, expect })
       }
       case 'abort-attempt': {
         const dial = dialling.dials.get(effect.attempt)
@@ -95,14 +110,14 @@ export class Diallings {
         this.#dials.delete(dial)
         return this.#options.order({ type: 'abort-dial', dial })
       }
-      case 'succeeded': return this.#end(dialling, null)
-      case 'failed': return this.#end(dialling, effect.fault)
+      case 'succeeded': return this.#end(dialling, null, false)
+      case 'failed': return this.#end(dialling, effect.fault, effect.patient)
     }
   }
 
-  #end(dialling: Dialling, fault: LinkFault | null): void {
+  #end(dialling: Dialling, fault: LinkFault | null, patient: boolean): void {
     this.#running.delete(dialling)
     for (const dial of dialling.dials.values()) this.#dials.delete(dial)
-    this.#options.ended(dialling, fault)
+    this.#options.ended(dialling, fault, patient)
   }
 }

@@ -27,7 +27,7 @@ export function takeRecord(self: PeerId, peer: Peer, { record, knockSecret, orig
   if (peer.away || chosenLink(self, peer)) return { isNews, meaning: 'nothing' }
   if (isStranger(peer)) {
     if (!introduces(origin)) return { isNews, meaning: 'nothing' }
-    peer.wish = { keyHash: keyHashText(record.peerId), knockSecret, addresses: [], connects: [], held: false, dialling: null }
+    peer.wish = { keyHash: keyHashText(record.peerId), knockSecret, addresses: [], nat: null, connects: [], held: false, patient: false, dialling: null }
   }
   const links = [...peer.links]
   if (links.some((link) => link.phase === 'asks') && peer.wish) return { isNews, meaning: 'admit' }

@@ -5,6 +5,8 @@ export type LivenessInput =
   /** @param received packets from the peer that have proved to be its own, counted since the start */
   | { readonly type: 'tick'; readonly received: number }
   | { readonly type: 'busy'; readonly busy: boolean }
+  /** There is a reason to think that it may be gone: until it is heard, it is asked as often as a busy one. */
+  | { readonly type: 'doubt'; readonly received: number }
 
 export type LivenessEffect = { readonly type: 'ping' } | { readonly type: 'dead' }
 
@@ -20,28 +22,41 @@ const MISSES = 3
 
 export class Liveness implements Machine<LivenessInput, LivenessEffect> {
   deadline: number | undefined
-  #interval = IDLE_INTERVAL_MS
+  #usual = IDLE_INTERVAL_MS
+  #doubted = false
   #received = 0
   #misses = 0
 
   constructor(now: number) {
-    this.deadline = now + this.#interval
+    this.deadline = now + this.#usual
+  }
+
+  get #interval(): number {
+    return this.#doubted ? BUSY_INTERVAL_MS : this.#usual
   }
 
   step(now: number, input: LivenessInput): LivenessEffect[] {
     if (this.deadline === undefined) return []
     if (input.type === 'busy') {
-      this.#interval = input.busy ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS
+      this.#usual = input.busy ? BUSY_INTERVAL_MS : IDLE_INTERVAL_MS
       this.#misses = 0
       this.deadline = Math.min(this.deadline, now + this.#interval)
       return []
     }
+    if (input.type === 'doubt') {
+      this.#doubted = true
+      this.#received = input.received
+      this.#misses = 0
+      this.deadline = Math.min(this.deadline, now + BUSY_INTERVAL_MS)
+      return [{ type: 'ping' }]
+    }
     if (now < this.deadline) return []
+    if (input.received > this.#received) this.#doubted = false
     this.deadline = now + this.#interval
     if (input.received > this.#received) {
       this.#received = input.received
       this.#misses = 0
-      return this.#interval === IDLE_INTERVAL_MS ? [{ type: 'ping' }] : []
+      return this.#usual === IDLE_INTERVAL_MS ? [{ type: 'ping' }] : []
     }
     if (this.#misses === MISSES) {
       this.deadline = undefined

@@ -1,4 +1,5 @@
-import type { Endpoint, ErrorCode, Fault, PeerId, PeerRecord } from '@harddrive-party/protocol'
+import type { Endpoint, ErrorCode, Fault, PeerId, PeerRecord, ReachCandidate } from '@harddrive-party/protocol'
+import type { NatFacts } from './dial-candidates.ts'
 import type { KnockName } from './knock-gate.ts'
 
 /** What goes into and comes out of the machine in `peer-links.ts`. Shapes and the wording of failures only; decides nothing. */
@@ -36,6 +37,8 @@ export type LinksInput =
   /** A person wants to be connected to the owner of a code. `connect` numbers the wish. */
   | {
     readonly type: 'connect'; readonly connect: number; readonly keyHash: string; readonly knockSecret: string; readonly addresses: readonly Endpoint[]
+    /** What the code says of its owner's NAT. */
+    readonly nat?: NatFacts | null
   }
   | { readonly type: 'disconnect'; readonly peerId: PeerId }
   | { readonly type: 'reconnect'; readonly peerId: PeerId }
@@ -50,7 +53,13 @@ export type LinksInput =
   /** Somebody connected to us and proved a key. */
   | { readonly type: 'arrived'; readonly link: number; readonly peerId: PeerId; readonly knock: KnockName }
   | { readonly type: 'dialled'; readonly dial: number; readonly link: number; readonly peerId: PeerId }
-  | { readonly type: 'dial-failed'; readonly dial: number; readonly fault: LinkFault }
+  /** `patient`: punching goes on sparsely, until `punched` or `punching-over`. */
+  | { readonly type: 'dial-failed'; readonly dial: number; readonly fault: LinkFault; readonly patient?: boolean }
+  /** Sparse punching has come through: it is time to dial. */
+  | { readonly type: 'punched'; readonly keyHash: string }
+  | { readonly type: 'punching-over'; readonly keyHash: string }
+  /** Somebody whom we know knocks at our NAT, so it is there and our side of the way is open. */
+  | { readonly type: 'knocked'; readonly keyHash: string }
   /** A dialler's hello was read and is good. */
   | { readonly type: 'hello'; readonly link: number }
   /** Our hello was answered with a good one. */
@@ -65,9 +74,18 @@ export type LinksInput =
 
 export type LinksEffect =
   | {
-    readonly type: 'dial'; readonly dial: number; readonly endpoint: Endpoint; readonly knockSecret: string
+    readonly type: 'dial'; readonly dial: number; readonly candidate: ReachCandidate; readonly knockSecret: string
     readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
   }
+  /** Open a way through the NATs and dial on it; ends like a `dial`. Joins sparse punching that goes on. */
+  | {
+    readonly type: 'punch'; readonly dial: number; readonly candidates: readonly ReachCandidate[]; readonly nat: NatFacts | null
+    readonly knockSecret: string; readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
+  }
+  /** No sparse punching towards this peer any more. */
+  | { readonly type: 'stop-punching'; readonly keyHash: string }
+  /** Its owner starts to punch at this moment. */
+  | { readonly type: 'punch-now'; readonly keyHash: string; readonly candidates: readonly ReachCandidate[]; readonly nat: NatFacts | null }
   | { readonly type: 'abort-dial'; readonly dial: number }
   /** Say hello as the dialler. */
   | { readonly type: 'greet'; readonly link: number }

@@ -2,11 +2,20 @@ import { keyHashOf } from '@harddrive-party/protocol'
 import type { Endpoint, PeerId, PeerRecord, ReachCandidate } from '@harddrive-party/protocol'
 import { chooseConnection } from './connection-set.ts'
 import type { Candidate } from './connection-set.ts'
+import type { NatFacts, OwnPlace } from './dial-candidates.ts'
 import type { Dialling } from './diallings.ts'
 import type { KnockName } from './knock-gate.ts'
 import type { LinkFault, LinkPolicyPeer, LinkState, LinkStatus } from './peer-link-messages.ts'
 
 /** What `peer-links.ts` remembers of peers, connections and wishes, and what can be read off it. Changes nothing. */
+
+export interface PeerLinksOptions {
+  readonly self: PeerId
+  /** Uniform in [0, 1). */
+  random(): number
+  /** Where we are; null or absent = not known, and nobody punches. */
+  place?(): OwnPlace | null
+}
 
 export interface Link extends Candidate {
   readonly peer: Peer
@@ -26,10 +35,13 @@ export interface Wish {
   readonly keyHash: string
   readonly knockSecret: string
   readonly addresses: readonly Endpoint[]
+  readonly nat: NatFacts | null
   /** Who is to be told of the outcome. */
   connects: number[]
   /** The other side said `wait`: from then on the wish survives lost connections. */
   held: boolean
+  /** Sparse punching goes on: the wish lasts as long as that. */
+  patient: boolean
   dialling: Dialling | null
 }
 
@@ -53,6 +65,8 @@ export interface Peer {
   retryAt: number | undefined
   /** Attempts that failed in a row. */
   failures: number
+  /** When the last connection that was in use ended. */
+  lostAt: number
   fault: LinkFault | null
   /** What was last said about it. */
   told: LinkStatus | null
@@ -60,7 +74,7 @@ export interface Peer {
 
 export function newPeer(peerId: PeerId): Peer {
   return {
-    peerId, policy: null, reach: null, away: false, introduced: false, wish: null, dialling: null, links: new Set(), retryAt: undefined, failures: 0, fault: null,
+    peerId, policy: null, reach: null, away: false, introduced: false, wish: null, dialling: null, links: new Set(), retryAt: undefined, failures: 0, lostAt: -Infinity, fault: null,
     told: null,
   }
 }
@@ -83,12 +97,16 @@ export function isWorthTelling(peer: Peer): boolean {
 /** The wait after a first failure; it doubles with each one more. */
 export const FIRST_RETRY_MS = 500
 export const LONGEST_RETRY_MS = 30_000
+/** Whoever was here a moment ago is waited for: an outage of a minute is to end within seconds of the network's return. */
+export const LONGEST_RETRY_AFTER_LOSS_MS = 3_000
+export const RECENT_LOSS_MS = 10 * 60_000
 /** At start, and when many become due at once, the dialling is spread over this long. */
 export const START_SPREAD_MS = 250
 
 /** @param random uniform in [0, 1): half of the wait is left to it, so that two helpers, or many after a power cut, do not keep meeting */
-export function retryDelayMs(failures: number, random: number): number {
-  return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
+export function retryDelayMs({ failures, lostAt }: Pick<Peer, 'failures' | 'lostAt'>, now: number, random: number): number {
+  const longest = now - lostAt < RECENT_LOSS_MS ? LONGEST_RETRY_AFTER_LOSS_MS : LONGEST_RETRY_MS
+  return Math.min(longest, FIRST_RETRY_MS * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
 }
 
 /** When something is due next. */
@@ -103,7 +121,7 @@ export function earliest(at: number | undefined, links: Iterable<Link>, peers: I
 export function canDial(peer: Peer): boolean {
   if (peer.away || peer.policy?.blocked || peer.dialling) return false
   if ([...peer.links].some((link) => link.phase === 'ready' || link.role === 'dialler')) return false
-  if (peer.wish?.held) return true
+  if (peer.wish?.held || peer.wish?.patient) return true
   return peer.policy !== null && secretOf(peer) !== null && candidatesOf(peer).length > 0
 }
 
@@ -112,8 +130,13 @@ export function candidatesOf({ policy, wish, reach }: Peer): ReachCandidate[] {
   return [
     ...(wish?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'peer' }) as const),
     ...(policy?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'worked' }) as const),
-    ...(reach?.record.addresses ?? []).map(({ endpoint }) => ({ endpoint, source: 'record' }) as const),
+    ...(reach?.record.addresses ?? []).map(({ endpoint, source }) => ({ endpoint, source: source === 'mapping' ? source : 'record' }) as const),
   ]
+}
+
+/** What stands in front of it, as far as it said so. */
+export function natOf({ wish, reach }: Peer): NatFacts | null {
+  return reach?.record ?? wish?.nat ?? null
 }
 
 /** What its gate wants to be shown, hex: a person's wish has its own, then the newest word counts. */

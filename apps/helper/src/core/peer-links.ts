@@ -2,19 +2,18 @@ import { HANDSHAKE_TIMEOUT_MS } from '@harddrive-party/protocol'
 import type { PeerId } from '@harddrive-party/protocol'
 import { Admission, MAX_ARRIVALS_PER_PEER } from './admission.ts'
 import { raisesDoubt } from './connection-set.ts'
-import { Diallings } from './diallings.ts'
-import type { Dialling, DiallingStart } from './diallings.ts'
+import { sortCandidates } from './dial-candidates.ts'
+import { type Dialling, type DiallingStart, Diallings } from './diallings.ts'
 import type { KnockName } from './knock-gate.ts'
 import type { Machine } from './machine.ts'
-import { introduces, takeRecord } from './learnt-record.ts'
-import type { RecordInput } from './learnt-record.ts'
-import { closeFault } from './peer-link-messages.ts'
-import type { LinkCloseCode, LinkFault, LinkPolicy, LinkRole, LinkStatus, LinksEffect, LinksInput } from './peer-link-messages.ts'
+import { type RecordInput, introduces, takeRecord } from './learnt-record.ts'
+import { type LinkCloseCode, type LinkFault, type LinkPolicy, type LinkRole, type LinkStatus, type LinksEffect, type LinksInput, closeFault } from './peer-link-messages.ts'
 import {
-  START_SPREAD_MS, canDial, candidatesOf, chosenLink, earliest, isStranger, isWorthTelling, keyHashText, retryDelayMs, secretOf, statusOf,
+  type Link, type Peer, type PeerLinksOptions, START_SPREAD_MS, type Wish, canDial, candidatesOf, chosenLink, earliest, isStranger, isWorthTelling, keyHashText, natOf,
+  retryDelayMs, secretOf, statusOf,
 } from './peer-link-state.ts'
-import type { Link, Peer, Wish } from './peer-link-state.ts'
 import { PeerTable } from './peer-table.ts'
+import { endPatience, giveUpWish, settleWish } from './wishes.ts'
 
 /**
  * Decides with whom we are connected: who is let in, which connection per peer is kept, whom we dial and when again. It knows connections by
@@ -31,12 +30,6 @@ export const DUPLICATE_GRACE_MS = 1_000
 const TOLD_GRACE_MS = 1_000
 /** A connection that lived this long was a success; a shorter one does not restart the backoff. */
 const STEADY_MS = 5_000
-export interface PeerLinksOptions {
-  readonly self: PeerId
-  /** Uniform in [0, 1). */
-  random(): number
-}
-
 export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   readonly #self: PeerId
   readonly #options: PeerLinksOptions
@@ -44,7 +37,8 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   readonly #links = new Map<number, Link>()
   readonly #diallings = new Diallings({
     order: (effect) => void this.#effects.push(effect),
-    ended: (dialling, fault) => this.#diallingEnded(dialling, fault),
+    sort: (candidates, nat) => sortCandidates(candidates, nat, this.#options.place?.() ?? null),
+    ended: (dialling, fault, patient) => this.#diallingEnded(dialling, fault, patient),
   })
   readonly #admission = new Admission()
   #now = 0
@@ -96,10 +90,14 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
       case 'learned': return this.#learned(input)
       case 'wake':
         for (const peer of this.#peers.values()) if (peer.retryAt !== undefined) this.#retrySoon(peer)
+        for (const wish of this.#peers.wishes.values()) if (!wish.dialling) this.#dialWish(wish, null)
         return
       case 'arrived': return this.#arrived(input.link, input.peerId, input.knock)
       case 'dialled': return this.#dialled(input.dial, input.link, input.peerId)
-      case 'dial-failed': return this.#diallings.fail(this.#now, input.dial, input.fault)
+      case 'dial-failed': return this.#diallings.fail(this.#now, input.dial, input.fault, input.patient ?? false)
+      case 'punched':
+      case 'knocked': return this.#dialAtOnce(input.keyHash, input.type === 'punched')
+      case 'punching-over': return void this.#effects.push(...endPatience(this.#peers, input.keyHash))
       case 'tick': return this.#tick()
       default: {
         const link = this.#links.get(input.link)
@@ -173,15 +171,16 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   }
 
   #connect(input: Extract<LinksInput, { type: 'connect' }>): void {
-    const { connect, keyHash, knockSecret, addresses } = input
+    const { connect, keyHash, knockSecret, addresses, nat = null } = input
     const fail = (fault: LinkFault): void => void this.#effects.push({ type: 'connect-failed', connect, fault })
     if (keyHash === keyHashText(this.#self)) return fail({ code: 'bad-request', message: 'this is your own code' })
     const peer = this.#peers.byKeyHash(keyHash)
     if (peer?.policy?.blocked) return fail({ code: 'blocked', message: 'you have blocked this peer' })
     const earlier = peer ? peer.wish : this.#peers.wishes.get(keyHash)
-    const wish: Wish = { keyHash, knockSecret, addresses, connects: [...(earlier?.connects ?? []), connect], held: earlier?.held ?? false, dialling: null }
+    const connects = [...(earlier?.connects ?? []), connect]
+    const wish: Wish = { keyHash, knockSecret, addresses, nat, connects, held: earlier?.held ?? false, patient: false, dialling: null }
     // A dialling under way may know the wrong secret or addresses: the newest code is what counts.
-    this.#stopDialling(peer?.dialling ?? earlier?.dialling ?? null)
+    this.#stopTrying(keyHash, peer?.dialling ?? earlier?.dialling ?? null)
     if (!peer) {
       this.#peers.wishes.set(keyHash, wish)
       return this.#dialWish(wish, null)
@@ -196,9 +195,11 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (!links.some((link) => link.role === 'dialler' && link.phase === 'hello')) this.#dialWish(wish, peer)
   }
 
-  #dialWish(wish: Wish, peer: Peer | null): void {
-    if (peer) return this.#dialKnown(peer)
-    this.#startDialling({ wish, peer, addresses: wish.addresses, knockSecret: wish.knockSecret, expect: { keyHash: wish.keyHash } })
+  #dialWish(wish: Wish, peer: Peer | null, punched = false): void {
+    if (peer) return this.#dialKnown(peer, punched)
+    const { keyHash, knockSecret, nat } = wish
+    const candidates = wish.addresses.map((endpoint) => ({ endpoint, source: 'peer' }) as const)
+    this.#startDialling({ wish, peer, candidates, nat, knockSecret, expect: { keyHash }, punched })
   }
 
   #disconnect(peerId: PeerId): void {
@@ -227,9 +228,9 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
 
   /** Ends everything with a peer and everything that would bring it back. */
   #leave(peer: Peer, code: LinkCloseCode, fault: LinkFault): void {
-    this.#stopDialling(peer.dialling)
+    this.#stopTrying(keyHashText(peer.peerId), peer.dialling)
     peer.retryAt = undefined
-    if (peer.wish) this.#giveUp(peer, peer.wish, fault)
+    if (peer.wish) this.#effects.push(...giveUpWish(this.#peers, peer, peer.wish, fault))
     for (const link of peer.links) this.#close(link, code)
     peer.fault = null
   }
@@ -297,7 +298,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (peer.policy === null) peer.introduced = true
     peer.fault = null
     peer.retryAt = undefined
-    this.#stopDialling(peer.dialling)
+    this.#stopTrying(keyHashText(peer.peerId), peer.dialling)
     this.#choose(peer)
     this.#effects.push({ type: 'known', peerId: peer.peerId, link: link.link })
     this.#settle(peer, 'connected')
@@ -354,6 +355,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (this.#chosen(peer) || peer.dialling) return
     // What a stranger's connection came to is its own affair.
     if (link.phase === 'ready' || link.role === 'dialler') peer.fault = fault
+    if (link.phase === 'ready') peer.lostAt = this.#now
     // While another one is being set up nothing has failed yet.
     if ([...peer.links].some((other) => other.phase !== 'told')) return
     if (peer.fault !== fault && !peer.wish?.connects.length) return this.#retry(peer)
@@ -363,7 +365,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   }
 
   #failed(peer: Peer | null, wish: Wish | null, fault: LinkFault): void {
-    if (wish) this.#giveUp(peer, wish, fault)
+    if (wish) this.#effects.push(...giveUpWish(this.#peers, peer, wish, fault))
     if (!peer) return
     peer.fault = fault
     peer.failures++
@@ -371,20 +373,8 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     this.#retry(peer)
   }
 
-  /** Tells who waits for the wish; drops it unless the other person may still accept. */
-  #giveUp(peer: Peer | null, wish: Wish, fault: LinkFault): void {
-    for (const connect of wish.connects) this.#effects.push({ type: 'connect-failed', connect, fault })
-    wish.connects = []
-    if (wish.held && fault.code !== 'aborted' && fault.code !== 'blocked') return
-    if (peer?.wish === wish) peer.wish = null
-    if (this.#peers.wishes.get(wish.keyHash) === wish) this.#peers.wishes.delete(wish.keyHash)
-  }
-
   #settle(peer: Peer, state: 'connected' | 'waiting'): void {
-    if (!peer.wish) return
-    for (const connect of peer.wish.connects) this.#effects.push({ type: 'connect-succeeded', connect, peerId: peer.peerId, state })
-    peer.wish.connects = []
-    if (state === 'connected') peer.wish = null
+    this.#effects.push(...settleWish(peer, state))
   }
 
   // --- dialling
@@ -401,14 +391,16 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   }
 
   /** @param fault null when it succeeded or was given up */
-  #diallingEnded(dialling: Dialling, fault: LinkFault | null): void {
+  #diallingEnded(dialling: Dialling, fault: LinkFault | null, patient: boolean): void {
     const { peer, wish } = dialling
     if (peer?.dialling === dialling) peer.dialling = null
     if (wish?.dialling === dialling) wish.dialling = null
+    if (wish) wish.patient = patient
     if (fault) this.#failed(peer, wish, fault)
   }
 
-  #stopDialling(dialling: Dialling | null): void {
+  #stopTrying(keyHash: string, dialling: Dialling | null): void {
+    if (this.#options.place) this.#effects.push({ type: 'stop-punching', keyHash })
     if (dialling) this.#diallings.step(this.#now, dialling, { type: 'abort' })
   }
 
@@ -428,7 +420,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   }
 
   #retry(peer: Peer): void {
-    if (peer.retryAt === undefined && canDial(peer)) peer.retryAt = this.#now + retryDelayMs(peer.failures, this.#options.random())
+    if (peer.retryAt === undefined && canDial(peer)) peer.retryAt = this.#now + retryDelayMs(peer, this.#now, this.#options.random())
   }
 
   #retrySoon(peer: Peer, spreadMs = START_SPREAD_MS): void {
@@ -439,15 +431,21 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     for (const peer of this.#peers.values()) {
       if (peer.retryAt === undefined || peer.retryAt > this.#now || this.#diallings.isFull) continue
       peer.retryAt = undefined
-      if (!canDial(peer)) continue
-      this.#dialKnown(peer)
+      if (canDial(peer)) this.#dialKnown(peer)
     }
   }
 
-  #dialKnown(peer: Peer): void {
+  #dialKnown(peer: Peer, punched = false): void {
     const knockSecret = secretOf(peer)
-    const addresses = candidatesOf(peer).map(({ endpoint }) => endpoint)
-    if (knockSecret !== null) this.#startDialling({ wish: peer.wish, peer, addresses, knockSecret, expect: { peerId: peer.peerId } })
+    if (knockSecret === null) return
+    this.#startDialling({ wish: peer.wish, peer, candidates: candidatesOf(peer), nat: natOf(peer), knockSecret, expect: { peerId: peer.peerId }, punched })
+  }
+
+  #dialAtOnce(keyHash: string, punched: boolean): void {
+    const peer = this.#peers.byKeyHash(keyHash)
+    const wish = this.#peers.wishes.get(keyHash)
+    if (peer && canDial(peer)) this.#dialKnown(peer, punched)
+    else if (wish && !wish.dialling) this.#dialWish(wish, null, punched)
   }
 
   #learned(input: RecordInput): void {
@@ -458,9 +456,11 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     const peer = this.#peers.of(record.peerId)
     const { isNews, meaning } = takeRecord(this.#self, peer, input)
     if (isNews && peer.policy) this.#effects.push({ type: 'record', record })
-    const asking = [...peer.links].find((link) => link.phase === 'asks')
-    if (meaning === 'admit' && asking) this.#admit(asking)
+    if (meaning === 'admit') for (const link of peer.links) if (link.phase === 'asks') return this.#admit(link)
     if (meaning === 'dial') this.#dialKnown(peer)
+    else if (input.live && !peer.away && !this.#chosen(peer)) {
+      this.#effects.push({ type: 'punch-now', keyHash: keyHashText(peer.peerId), candidates: candidatesOf(peer), nat: natOf(peer) })
+    }
     if (meaning === 'retry') this.#retrySoon(peer)
   }
 

@@ -185,6 +185,10 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     if (!this.ended) this.#live({ type: 'busy', busy })
   }
 
+  nudge(): void {
+    if (!this.ended) this.#live({ type: 'doubt', received: this.native.stats().recv })
+  }
+
   close(code: CloseCode): void {
     if (this.ended) return
     // What the application has finished saying goes out first, as far as the path takes it.
