@@ -1,5 +1,5 @@
 /** What is said on the local network: read as written, and bounded whatever it is. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeLanAnnouncement, encodeLanAnnouncement, joinTxt, peerIdFromKey, splitTxt } from '../src/index.ts'
 

@@ -1,5 +1,5 @@
 /** Topics: what two people write becomes one topic, its names change daily, and announcements open for nobody else and survive no change. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
   DAY_OVERLAP_MS, MAX_TOPIC_BYTES, type PeerRecord, type SignedPeerRecord, TOPIC_ANNOUNCEMENT_BYTES, type TopicAnnouncement, type TopicKeys, decodePeerRecord, deriveTopicKeys,

@@ -5,6 +5,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { networkInterfaces } from 'node:os'
 import { addressScope } from '@harddrive-party/protocol'
+import type openMulticastDns from 'multicast-dns'
 import type { MulticastDns, Packet } from 'multicast-dns'
 import { type LanEffect, type LanInput, LanLink } from '../core/lan-link.ts'
 import { type LanService, type LanSighting, type LanSubnet, isNear } from '../core/lan-records.ts'
@@ -86,7 +87,7 @@ export function openMdns(options: MdnsOptions): Mdns {
     }
   }
 
-  function openLink(at: LanInterface, multicastDns: typeof import('multicast-dns').default, onFailed: () => void): OpenLink {
+  function openLink(at: LanInterface, multicastDns: typeof openMulticastDns, onFailed: () => void): OpenLink {
     const type = at.family === 4 ? 'udp4' : 'udp6'
     const port = options.port ?? MDNS_PORT
     const socket = createSocket({ type, reuseAddr: true })
@@ -127,10 +128,11 @@ export function openMdns(options: MdnsOptions): Mdns {
     }
   }
 
+  function sent(error?: Error | null): void {
+    if (error != null) log('a multicast DNS packet could not be sent', { error: error.message })
+  }
+
   function perform(mdns: MulticastDns, effect: LanEffect): void {
-    const sent = (error?: Error | null): void => {
-      if (error != null) log('a multicast DNS packet could not be sent', { error: error.message })
-    }
     switch (effect.type) {
       case 'query': return mdns.query({ questions: effect.questions.map((question) => ({ ...question, class: 'IN' })), answers: effect.known }, sent)
       case 'respond': return mdns.respond({ answers: effect.answers, additionals: effect.additionals }, sent)

@@ -1,6 +1,6 @@
 import { LAN_SERVICE } from '@harddrive-party/protocol'
 import { type DnsQuestion, type DnsRecord, type LanService, type LanSighting, type LanSubnet, RECORD_TTL_S, SERVICES_NAME } from './lan-records.ts'
-import { hostName, instanceName, ownRecords, readLanResponse, topicRecord } from './lan-records.ts'
+import { hostName, instanceName, ownRecords, readLanResponse, topicRecord, usableRecords } from './lan-records.ts'
 import type { Machine } from './machine.ts'
 
 /**
@@ -16,6 +16,8 @@ export const SPACING_MS = 1_000
 export const ANSWER_DELAY_MS = { least: 20, most: 120 } as const
 /** Asked again after these, then for ever after the last: half of the time for which records are good, so that nobody present is forgotten. */
 const ASK_AFTER_MS = [20, 1_000, 2_000, 5_000, 15_000, 60_000] as const
+/** Questions of one packet that are looked at. */
+const MAX_QUESTIONS = 64
 /** Instances that are told in a question as known already. */
 const MAX_KNOWN = 32
 
@@ -70,8 +72,8 @@ export class LanLink implements Machine<LanInput, LanEffect> {
         this.#asks = 0
         this.#askAt = now + (ASK_AFTER_MS[0] ?? 0) * (1 + this.#random())
         return []
-      case 'query': return this.#queried(now, input.questions, input.known)
-      case 'response': return this.#heard(now, input.records, input.source)
+      case 'query': return this.#queried(now, input.questions.slice(0, MAX_QUESTIONS), usableRecords(input.known))
+      case 'response': return this.#heard(now, usableRecords(input.records), input.source)
       case 'topic': return [{ type: 'respond', answers: [topicRecord(input.name, input.bytes)], additionals: [] }]
       case 'goodbye': return this.#leave()
       case 'tick': return [...this.#announce(now), ...this.#answer(now), ...this.#ask(now)]
@@ -156,7 +158,7 @@ export class LanLink implements Machine<LanInput, LanEffect> {
   }
 
   #remember(now: number, { name, type, ttl, data }: DnsRecord): void {
-    if (type !== 'PTR' || typeof data !== 'string' || typeof name !== 'string' || typeof ttl !== 'number' || name.toLowerCase() !== LAN_SERVICE) return
+    if (type !== 'PTR' || typeof data !== 'string' || name.toLowerCase() !== LAN_SERVICE) return
     if (ttl === 0) this.#known.delete(data)
     else if (this.#known.has(data) || this.#known.size < MAX_KNOWN) this.#known.set(data, now + 1000 * Math.min(ttl, RECORD_TTL_S))
   }

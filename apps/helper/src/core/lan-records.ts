@@ -112,7 +112,7 @@ export function topicRecord(name: string, bytes: Uint8Array): DnsRecord {
  * @param subnets of the interface on which it was heard: addresses elsewhere are passed over, so that nobody can send us against others
  */
 export function readLanResponse(records: readonly DnsRecord[], source: string, subnets: readonly LanSubnet[]): LanResponse {
-  const known = records.slice(0, MAX_LAN_RECORDS).filter(isRecord)
+  const known = usableRecords(records)
   const of = (type: DnsType) => known.filter((record) => record.type === type)
   const hosts = new Map<string, string[]>()
   for (const { name, data } of [...of('A'), ...of('AAAA')]) {
@@ -165,8 +165,10 @@ function isOnSubnet(host: string, subnet: LanSubnet): boolean {
   return true
 }
 
-function isRecord(record: DnsRecord): boolean {
-  return typeof record === 'object' && record !== null && typeof record.name === 'string' && typeof record.type === 'string' && typeof record.ttl === 'number'
+/** As many records of a stranger's packet as are looked at, without those that the library could not make sense of. */
+export function usableRecords(records: readonly DnsRecord[]): DnsRecord[] {
+  return records.slice(0, MAX_LAN_RECORDS).filter((record) => typeof record === 'object' && record !== null
+    && typeof record.name === 'string' && typeof record.type === 'string' && Number.isFinite(record.ttl) && record.ttl >= 0)
 }
 
 function readTarget(data: unknown): { readonly host: string; readonly port: number } | undefined {
