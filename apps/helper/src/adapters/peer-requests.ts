@@ -3,7 +3,7 @@ import {
   CodedError, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES, compareTreeOrder, decodeAnswer, encodeRequest,
   isBelow, parentOf,
 } from '@harddrive-party/protocol'
-import type { Entry, ErrorCode, ListPage, ListRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
+import type { Entry, ErrorCode, GossipRequest, IntroduceRequest, ListPage, ListRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
 import { FrameStream } from './frame-stream.ts'
 import type { PeerConnection, PeerStream } from './transport.ts'
 
@@ -111,6 +111,23 @@ export async function requestPing(connection: PeerConnection, options: RequestOp
     const rttMs = performance.now() - sentAt
     await expectEnd(frames)
     return rttMs
+  })
+}
+
+/** Tells a peer how to reach us and others. @throws CodedError as `requestList` */
+export async function requestGossip(connection: PeerConnection, gossip: Omit<GossipRequest, 'type'>, options: RequestOptions): Promise<void> {
+  return ask(connection, { type: 'gossip', ...gossip }, options, async (frames) => {
+    await readAnswer(frames, 'noted', MAX_SMALL_FRAME_BYTES)
+    await expectEnd(frames)
+  })
+}
+
+/** Asks to be reached by somebody. @returns the record of whom was asked for, unchecked @throws CodedError as `requestList` */
+export async function requestIntroduction(connection: PeerConnection, request: Omit<IntroduceRequest, 'type'>, options: RequestOptions): Promise<Uint8Array> {
+  return ask(connection, { type: 'introduce', ...request }, options, async (frames) => {
+    const { record } = await readAnswer(frames, 'introduced', MAX_SMALL_FRAME_BYTES)
+    await expectEnd(frames)
+    return record
   })
 }
 
