@@ -59,10 +59,11 @@ const attempt = (candidate: string, outcome: ReachAttempt['outcome'] = 'timed-ou
 })
 const FAR = attempt('9.9.9.9:4433')
 
+const offline = (attempts: readonly ReachAttempt[], code?: 'timed-out' | 'unreachable' | 'refused' | 'wrong-identity'): PeerFacts => ({
+  state: 'offline', lastError: code === undefined ? null : { code, message: 'x' }, attempts,
+})
+
 describe('advice about a peer', () => {
-  const offline = (attempts: readonly ReachAttempt[], code?: 'timed-out' | 'unreachable' | 'refused' | 'wrong-identity'): PeerFacts => ({
-    state: 'offline', lastError: code === undefined ? null : { code, message: 'x' }, attempts,
-  })
   it.each<[string, PeerFacts, Partial<OwnFacts>, readonly RegExp[]]>([
     ['never tried', offline([]), {}, [/not been tried/]],
     ['no address', offline([], 'unreachable'), {}, [/No address is known.*fresh code/]],

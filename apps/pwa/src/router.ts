@@ -14,6 +14,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/shares', component: () => import('./features/shares/SharesPage.vue'), meta: { title: 'Shares' } },
   { path: '/shares/browse', component: () => import('./features/browse/BrowsePage.vue'), props: { peerId: null }, meta: { title: 'My shares', tall: true } },
   { path: '/settings', component: () => import('./features/settings/SettingsPage.vue'), meta: { title: 'Settings' } },
+  { path: '/connection/:peerId?', component: () => import('./features/connection/ConnectionPage.vue'), props: true, meta: { title: 'Connection' } },
   { path: '/:rest(.*)', redirect: '/peers' },
 ]
 

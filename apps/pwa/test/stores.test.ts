@@ -185,8 +185,8 @@ describe('peers', () => {
   })
 
   it('groups peers by what can be done about them', () => {
-    const groups = groupPeers([peer('d', 'offline'), peer('c', 'dialling'), peer('b', 'connected'), peer('a', 'connected'), peer('e', 'asks'), peer('f', 'blocked'), peer('g', 'away')])
-    expect(Object.fromEntries(Object.entries(groups).map(([group, list]) => [group, (list as PeerInfo[]).map(({ name }) => name).join('')]))).toEqual({ asking: 'e', connected: 'ab', known: 'cdg', blocked: 'f' })
+    const groups = groupPeers([peer('d', 'offline'), peer('c', 'dialling'), peer('b', 'connected'), peer('a', 'connected'), peer('e', 'asks'), peer('f', 'blocked'), peer('g', 'away'), peer('h', 'nearby')])
+    expect(Object.fromEntries(Object.entries(groups).map(([group, list]) => [group, (list as PeerInfo[]).map(({ name }) => name).join('')]))).toEqual({ asking: 'e', nearby: 'h', connected: 'ab', known: 'cdg', blocked: 'f' })
   })
 })
 

@@ -1,7 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, shallowReactive, shallowRef, ref } from 'vue'
 import type { PeerId } from '@harddrive-party/protocol'
-import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, Settings, ShareInfo, StatusInfo, TransferInfo, UploadInfo } from '@harddrive-party/protocol/control'
+import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo } from '@harddrive-party/protocol/control'
 import { type HelperLink, type LinkStatus, type OpenSession, forwardingApi, openLink } from './link.ts'
 import { type Memory, memoryInRam } from './memory.ts'
 
@@ -18,6 +18,7 @@ export const useHelper = defineStore('helper', () => {
   const everOpen = ref(false)
   const status = shallowRef<StatusInfo | null>(null)
   const settings = shallowRef<Settings | null>(null)
+  const topics = shallowRef<readonly TopicInfo[]>([])
   const uploads = shallowRef<readonly UploadInfo[]>([])
   const peers = shallowReactive(new Map<PeerId, PeerInfo>())
   const transfers = shallowReactive(new Map<string, TransferInfo>())
@@ -32,6 +33,7 @@ export const useHelper = defineStore('helper', () => {
     status.value = snapshot.status
     settings.value = snapshot.settings
     uploads.value = snapshot.uploads
+    topics.value = snapshot.topics
     refill(peers, snapshot.peers, (peer) => peer.peerId)
     refill(transfers, snapshot.transfers, (transfer) => transfer.transferId)
     refill(shares, snapshot.shares, (share) => share.shareId)
@@ -45,6 +47,9 @@ export const useHelper = defineStore('helper', () => {
         break
       case 'settings':
         settings.value = change.settings
+        break
+      case 'topics':
+        topics.value = change.topics
         break
       case 'uploads':
         uploads.value = change.uploads
@@ -105,6 +110,7 @@ export const useHelper = defineStore('helper', () => {
       }
       for (const transfer of transfers.values()) transfers.set(transfer.transferId, { ...transfer, bytesPerSecond: 0 })
       uploads.value = []
+      topics.value = topics.value.map(({ topic }) => ({ topic, members: [] }))
     }
   }
 
@@ -141,7 +147,7 @@ export const useHelper = defineStore('helper', () => {
   }
 
   return {
-    link, isOpen, everOpen, status, settings, uploads, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
+    link, isOpen, everOpen, status, settings, uploads, topics, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
     start, stop, attach, wake, takeSnapshot, takeChange,
   }
 })
@@ -150,9 +156,9 @@ export function isEnded({ state }: Pick<TransferInfo, 'state'>): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled'
 }
 
-/** Not a stranger at the door. */
+/** Not a stranger at the door or next to it. */
 function isKnown({ state }: PeerInfo): boolean {
-  return state !== 'asks'
+  return state !== 'asks' && state !== 'nearby'
 }
 
 /** How a peer looks when our own helper is away. */

@@ -59,6 +59,7 @@ export function problemWithCode(text: string): string | null {
 
 export interface PeerGroups {
   readonly asking: readonly PeerInfo[]
+  readonly nearby: readonly PeerInfo[]
   readonly connected: readonly PeerInfo[]
   readonly known: readonly PeerInfo[]
   readonly blocked: readonly PeerInfo[]
@@ -71,6 +72,7 @@ export function groupPeers(peers: Iterable<PeerInfo>): PeerGroups {
   const sorted = [...peers].sort((a, b) => ORDER[a.state] - ORDER[b.state] || a.name.localeCompare(b.name) || (a.peerId < b.peerId ? -1 : 1))
   return {
     asking: sorted.filter(({ state }) => state === 'asks'),
+    nearby: sorted.filter(({ state }) => state === 'nearby'),
     connected: sorted.filter(({ state }) => state === 'connected'),
     known: sorted.filter(({ state }) => state === 'waiting' || state === 'dialling' || state === 'offline' || state === 'away'),
     blocked: sorted.filter(({ state }) => state === 'blocked'),
