@@ -2,11 +2,14 @@
  * Composes the network side (transport, peers, serving, fetching, files origin, own addresses) and answers control's calls with it. Runs in whatever
  * process opens it; decides nothing about peers or files.
  */
+import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { CodedError, type PeerId, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
 import { openFileJobs } from '../adapters/file-jobs.ts'
 import { openFilesOrigin } from '../adapters/files-origin.ts'
+import { type Meeting, openMeeting } from '../adapters/meeting.ts'
 import { openOwnAddresses, summarizeReach } from '../adapters/own-addresses.ts'
+import { type OwnRecord, openOwnRecord } from '../adapters/own-record.ts'
 import { type PeerLinks, openPeerLinks } from '../adapters/peer-links.ts'
 import { requestList, requestRead } from '../adapters/peer-requests.ts'
 import { openPeerService } from '../adapters/peer-service.ts'
@@ -17,7 +20,7 @@ import { parseStunServer } from '../adapters/stun-server.ts'
 import type { PeerConnection } from '../adapters/transport.ts'
 import { VERSION } from '../version.ts'
 import type { OwnReach } from '../core/own-reach.ts'
-import type { NetworkApi, NetworkConfig, NetworkEvent, Policy, ReachSettings } from './network-api.ts'
+import type { NetworkApi, NetworkConfig, NetworkEvent, ReachSettings } from './network-api.ts'
 
 export interface NetworkOptions {
   readonly config: NetworkConfig
@@ -80,24 +83,41 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   })
   const closed = new AbortController()
 
+  /** New at every start: what anybody on the local network is told, to be let in as far as asking. */
+  const lanSecret = randomBytes(16)
+  let { policy } = config
+  // Who hears only this machine has nobody to announce itself to.
+  const reachOf = (settings: ReachSettings): ReachSettings => ({ ...settings, mdns: settings.mdns && !config.loopbackOnly })
+  let reach = reachOf(config)
+  const knockSecrets = (): QuicOptions['knockSecrets'] => ({
+    code: Buffer.from(policy.codeSecret, 'hex'), known: Buffer.from(policy.knownSecret, 'hex'), lan: reach.mdns ? lanSecret : undefined,
+  })
+  let record: OwnRecord | undefined
+  let meeting: Meeting | undefined
+
   const transport = await openTransport(config, log, {
+    knockSecrets: knockSecrets(),
     onConnection: (connection, knock) => links?.onConnection(connection, knock),
     onDatagram: (kind, bytes, from) => {
       if (kind === 'stun') own?.take(from, bytes)
     },
   })
+  const self = peerIdFromKey(publicKeyOf(Buffer.from(config.identitySeed, 'hex')))
   let told: ReturnType<typeof summarizeReach> | undefined
   const own = typeof transport === 'string' ? undefined : openOwnAddressesOf(transport)
   if (typeof transport === 'string') emit({ type: 'no-transport', reason: transport })
   else {
     links = openPeerLinks({
       transport,
-      self: peerIdFromKey(publicKeyOf(Buffer.from(config.identitySeed, 'hex'))),
+      self,
       agent: `harddrive-party/${VERSION}`,
       policy: config.policy,
       addresses: () => (own === undefined ? [] : summarizeReach(own.current).addresses),
       random: Math.random,
-      emit,
+      emit: (event) => {
+        emit(event)
+        meeting?.heard(event)
+      },
       serve: (connection, stream) => service.serve(connection, stream),
       log: (message, details) => log.debug(details ?? {}, message),
     })
@@ -114,24 +134,40 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       }),
       send: (to, bytes) => quic.sendDatagram(bytes, to),
       portMapping: { on: config.portMapping, secret: Buffer.from(config.identitySeed, 'hex') },
-      onChange: (reach) => {
-        const summary = summarizeReach(reach)
+      onChange: (current) => {
+        record?.update({ reach: current })
+        const summary = summarizeReach(current)
         // Only what others are told matters here; a server that is being asked again does not.
         if (isDeepStrictEqual(summary, told)) return
         told = summary
         emit({ type: 'addresses', ...summary })
         links?.wake()
+        meeting?.changed()
       },
     })
   }
 
   const ownReach = (): OwnReach => own?.current ?? { candidates: [], nat: { v4: 'unknown', v6: 'unknown' }, stun: [], mapping: null, interfaces: [] }
 
-  let reach: ReachSettings = config
+  if (links !== undefined && typeof transport !== 'string') {
+    const seed = Buffer.from(config.identitySeed, 'hex')
+    record = openOwnRecord({ seed, facts: { reach: ownReach(), knockSecret: policy.knownSecret, passOn: reach.passMeOn }, onChange: () => {} })
+    const { connect, learn } = { connect: links.connect.bind(links), learn: links.learn.bind(links) }
+    meeting = openMeeting({
+      self, seed, port: transport.ports.v4 ?? transport.ports.v6, lanSecret, settings: reach, policy, connect, emit,
+      ownRecord: () => record?.current,
+      learn: (learnt, live) => learn(learnt, 'topic', { live }),
+      isConnected: (peerId) => connectionTo(peerId) !== undefined,
+      log: (message, details) => log.debug(details ?? {}, message),
+    })
+  }
+
   let closing: Promise<void> | undefined
   async function close(): Promise<void> {
     closed.abort()
     const unmapped = own?.close()
+    record?.close()
+    const goodbye = meeting?.close()
     // First what is on disk, then the goodbyes; a peer that hears goodbye stops asking.
     await jobs.close()
     service.close()
@@ -141,16 +177,25 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     reader.close()
     await index.close()
     await unmapped
+    await goodbye
   }
 
   return {
-    setPolicy: async (policy) => {
-      if (typeof transport !== 'string') transport.setKnockSecrets(knockSecretsOf(policy))
+    setPolicy: async (next) => {
+      policy = next
+      if (typeof transport !== 'string') transport.setKnockSecrets(knockSecrets())
       links?.setPolicy(policy)
+      record?.update({ knockSecret: policy.knownSecret })
+      meeting?.setPolicy(policy)
     },
     connect: async (target) => requireLinks().connect(target),
     disconnect: async ({ peerId }) => requireLinks().disconnect(peerId),
-    reconnect: async ({ peerId }) => requireLinks().reconnect(peerId),
+    reconnect: async ({ peerId }) => {
+      const isKnown = policy.peers.some((peer) => peer.peerId === peerId)
+      const nearby = isKnown ? undefined : meeting?.neighbour(peerId)
+      if (nearby === undefined) requireLinks().reconnect(peerId)
+      else await requireLinks().connect(nearby)
+    },
     answerPeer: async ({ peerId, accept }) => requireLinks().answerPeer(peerId, accept),
     ping: async ({ peerId }) => requireLinks().ping(peerId, { signal: closed.signal }),
     list: async ({ peerId, request }) => requestList(requireConnection(peerId), request, { signal: closed.signal }),
@@ -163,13 +208,17 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       downloadDirectory = directory
     },
     setReach: async (args) => {
-      reach = args
+      reach = reachOf(args)
       own?.setPortMapping(args.portMapping)
+      if (typeof transport !== 'string') transport.setKnockSecrets(knockSecrets())
+      record?.update({ passOn: args.passMeOn })
+      meeting?.set(reach)
     },
-    reachReport: async () => ({ own: ownReach(), discovery: { mdns: false, topics: reach.topics.map((topic) => ({ topic, members: [] })), brokers: [] }, peers: [] }),
+    reachReport: async () => ({ own: ownReach(), discovery: meeting?.report() ?? { mdns: false, topics: [], brokers: [] }, peers: [] }),
     wake: () => {
       own?.wake()
       links?.wake()
+      meeting?.changed()
     },
     close: () => (closing ??= close()),
   }
@@ -177,14 +226,13 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
 
 /** @returns why there is no transport, where this platform has none */
 async function openTransport(
-  config: NetworkConfig, log: NetworkLog, events: Pick<QuicOptions, 'onConnection' | 'onDatagram'>,
+  config: NetworkConfig, log: NetworkLog, events: Pick<QuicOptions, 'onConnection' | 'onDatagram' | 'knockSecrets'>,
 ): Promise<QuicTransport | string> {
   try {
     return await openQuicTransport({
       seed: Buffer.from(config.identitySeed, 'hex'),
       udpPort: config.udpPort,
       loopbackOnly: config.loopbackOnly,
-      knockSecrets: knockSecretsOf(config.policy),
       log: (level, message, details) => log[level](details ?? {}, message),
       ...events,
     })
@@ -192,10 +240,6 @@ async function openTransport(
     if (error instanceof CodedError && error.code === 'no-transport') return error.message
     throw error
   }
-}
-
-function knockSecretsOf({ codeSecret, knownSecret }: Policy): QuicOptions['knockSecrets'] {
-  return { code: Buffer.from(codeSecret, 'hex'), known: Buffer.from(knownSecret, 'hex') }
 }
 
 /** A connection is busy while anybody says so: it may serve and fetch at once. */
