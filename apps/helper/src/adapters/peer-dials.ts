@@ -49,14 +49,14 @@ export class PeerDials {
   }
 
   async punch(effect: PunchEffect): Promise<void> {
-    const { dial, candidates, nat, knockSecret } = effect
+    const { dial, candidates, nat, eager, knockSecret } = effect
     const { punching } = this.#options
     const first = candidates[0]
     if (punching === null || first === undefined) return
     const keyHash = keyHashOfExpected(effect)
     const controller = this.#begin(dial)
     const record = this.#record(effect, first.endpoint, first.source, 'punched')
-    const outcome = await punching.punch({ keyHash, candidates, nat, knockSecret: Buffer.from(knockSecret, 'hex') }, { signal: controller.signal })
+    const outcome = await punching.punch({ keyHash, candidates, nat, eager, knockSecret: Buffer.from(knockSecret, 'hex') }, { signal: controller.signal })
     if (outcome.type === 'failed') return this.#punchFailed(dial, outcome, controller, record)
     const { path } = outcome
     const { endpoint, packets } = path

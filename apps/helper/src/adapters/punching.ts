@@ -38,6 +38,8 @@ export interface PunchTarget {
   readonly candidates: readonly ReachCandidate[]
   /** Null = not known. */
   readonly nat: NatFacts | null
+  /** It was here a moment ago: quick punching again, instead of joining the sparse one, unless that would be a search over many ports. */
+  readonly eager: boolean
   /** 16 bytes: what the peer demands. */
   readonly knockSecret: Uint8Array
 }
@@ -163,7 +165,7 @@ class OpenPunching implements Punching {
       going.unclaimed = null
       return null
     }
-    if (going?.phase === 'sparse') {
+    if (going?.phase === 'sparse' && !(target.eager && isEasy(target.nat) && isEasy(this.#options.own()))) {
       if (going.aim === aimOf(target)) {
         waiter({ type: 'failed', fault: going.lastFault, patient: true, packets: 0 })
         return null
@@ -342,6 +344,11 @@ class OpenPunching implements Punching {
     this.#options.transport.closeSockets(run.sockets)
     run.sockets.clear()
   }
+}
+
+/** Whether knocking at known ports is all there is to it. */
+function isEasy(side: Pick<NatFacts, 'nat'> | null): boolean {
+  return side === null || ['open', 'consistent', 'unknown'].includes(side.nat.v4)
 }
 
 const UNKNOWN_NAT: NatFacts = { nat: { v4: 'unknown', v6: 'unknown' } }

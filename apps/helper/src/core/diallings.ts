@@ -17,16 +17,19 @@ export interface Dialling {
   /** Attempt number of the plan -> number of the dial. */
   readonly dials: Map<number, number>
   readonly nat: NatFacts | null
+  /** It was here a moment ago: punching is not to wait for it, but to try anew. */
+  readonly eager: boolean
   readonly wish: Wish | null
   /** Null while only the hash of its key is known. */
   peer: Peer | null
 }
 
-export type DiallingStart = Omit<Dialling, 'plan' | 'dials' | 'nat'> & {
+export type DiallingStart = Omit<Dialling, 'plan' | 'dials'> & {
   readonly candidates: readonly ReachCandidate[]
-  readonly nat: NatFacts | null
   /** A way has been punched already: it is used, and nothing else is tried first. */
   readonly punched?: boolean
+  /** Not again what is behind a NAT and did not answer a moment ago. */
+  readonly spare?: boolean
 }
 
 export interface DiallingsOptions {
@@ -64,9 +67,10 @@ export class Diallings {
   }
 
   /** @returns one that runs once it is given `start` */
-  prepare({ candidates, nat, knockSecret, expect, wish, peer, punched = false }: DiallingStart): Dialling {
+  prepare({ candidates, nat, knockSecret, expect, wish, peer, eager, punched = false, spare = false }: DiallingStart): Dialling {
     const sorted = this.#options.sort(candidates, nat)
-    const dialling: Dialling = { plan: new DialPlan(punched ? { ...sorted, dial: [], late: [] } : sorted), dials: new Map(), nat, knockSecret, expect, wish, peer }
+    const tried = { ...sorted, ...(punched ? { dial: [] } : {}), ...(punched || spare ? { late: [] } : {}) }
+    const dialling: Dialling = { plan: new DialPlan(tried), dials: new Map(), nat, eager, knockSecret, expect, wish, peer }
     this.#running.add(dialling)
     return dialling
   }
@@ -100,8 +104,8 @@ export class Diallings {
         const dial = ++this.#lastDial
         dialling.dials.set(effect.attempt, dial)
         this.#dials.set(dial, { dialling, attempt: effect.attempt })
-        const { knockSecret, expect, nat } = dialling
-        if (effect.type === 'punch') return this.#options.order({ type: 'punch', dial, candidates: effect.candidates, nat, knockSecret, expect })
+        const { knockSecret, expect, nat, eager } = dialling
+        if (effect.type === 'punch') return this.#options.order({ type: 'punch', dial, candidates: effect.candidates, nat, eager, knockSecret, expect })
         return this.#options.order({ type: 'dial', dial, candidate: effect.candidate, knockSecret, expect })
       }
       case 'abort-attempt': {

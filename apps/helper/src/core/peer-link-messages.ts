@@ -80,7 +80,8 @@ export type LinksEffect =
   /** Open a way through the NATs and dial on it; ends like a `dial`. Joins sparse punching that goes on. */
   | {
     readonly type: 'punch'; readonly dial: number; readonly candidates: readonly ReachCandidate[]; readonly nat: NatFacts | null
-    readonly knockSecret: string; readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
+    /** It was here a moment ago. */
+    readonly eager: boolean; readonly knockSecret: string; readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
   }
   /** No sparse punching towards this peer any more. */
   | { readonly type: 'stop-punching'; readonly keyHash: string }

@@ -109,6 +109,17 @@ export function retryDelayMs({ failures, lostAt }: Pick<Peer, 'failures' | 'lost
   return Math.min(longest, FIRST_RETRY_MS * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
 }
 
+/** For so long after a loss both sides try as hard as they can to meet again. */
+export const EAGER_MS = 2 * 60_000
+/** Failures of which one is followed by dialling what is behind a NAT, though punching did not open it: it may have a port of its own. */
+const SPARING = 3
+
+/** How hard a peer is tried. */
+export function zealFor({ failures, lostAt }: Pick<Peer, 'failures' | 'lostAt'>, now: number): { readonly eager: boolean; readonly spare: boolean } {
+  const eager = now - lostAt < EAGER_MS
+  return { eager, spare: !eager && failures % SPARING !== 0 }
+}
+
 /** When something is due next. */
 export function earliest(at: number | undefined, links: Iterable<Link>, peers: Iterable<Peer>): number | undefined {
   let first = at ?? Infinity

@@ -10,7 +10,7 @@ import { type RecordInput, introduces, takeRecord } from './learnt-record.ts'
 import { type LinkCloseCode, type LinkFault, type LinkPolicy, type LinkRole, type LinkStatus, type LinksEffect, type LinksInput, closeFault } from './peer-link-messages.ts'
 import {
   type Link, type Peer, type PeerLinksOptions, START_SPREAD_MS, type Wish, canDial, candidatesOf, chosenLink, earliest, isStranger, isWorthTelling, keyHashText, natOf,
-  retryDelayMs, secretOf, statusOf,
+  retryDelayMs, secretOf, statusOf, zealFor,
 } from './peer-link-state.ts'
 import { PeerTable } from './peer-table.ts'
 import { endPatience, giveUpWish, settleWish } from './wishes.ts'
@@ -199,7 +199,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (peer) return this.#dialKnown(peer, punched)
     const { keyHash, knockSecret, nat } = wish
     const candidates = wish.addresses.map((endpoint) => ({ endpoint, source: 'peer' }) as const)
-    this.#startDialling({ wish, peer, candidates, nat, knockSecret, expect: { keyHash }, punched })
+    this.#startDialling({ wish, peer, candidates, nat, eager: false, knockSecret, expect: { keyHash }, punched })
   }
 
   #disconnect(peerId: PeerId): void {
@@ -438,7 +438,8 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   #dialKnown(peer: Peer, punched = false): void {
     const knockSecret = secretOf(peer)
     if (knockSecret === null) return
-    this.#startDialling({ wish: peer.wish, peer, candidates: candidatesOf(peer), nat: natOf(peer), knockSecret, expect: { peerId: peer.peerId }, punched })
+    const known = { wish: peer.wish, peer, candidates: candidatesOf(peer), nat: natOf(peer), knockSecret, expect: { peerId: peer.peerId }, punched }
+    this.#startDialling({ ...known, ...zealFor(peer, this.#now) })
   }
 
   #dialAtOnce(keyHash: string, punched: boolean): void {
