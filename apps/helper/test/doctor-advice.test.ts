@@ -108,15 +108,17 @@ describe('advice about a peer', () => {
 
 describe('the report', () => {
   const PEER = 'c1'.repeat(32) as PeerId
+  const OTHER = 'c2'.repeat(32) as PeerId
   const reach: ReachReport = {
     own: { candidates: [{ endpoint: { host: '2600::1', port: 5 }, source: 'interface' }], nat: { v4: 'random', v6: 'open' }, stun: [], mapping: null, interfaces: [] },
     discovery: { mdns: false, topics: [], brokers: [] },
     peers: [
       { peerId: PEER, keyHash: Buffer.from(keyHashOf(PEER)).toString('hex'), attempts: [FAR] },
       { peerId: null, keyHash: '00'.repeat(16), attempts: [attempt('9.9.9.9:1', 'running')] },
+      { peerId: OTHER, keyHash: Buffer.from(keyHashOf(OTHER)).toString('hex'), attempts: [attempt('9.9.9.9:1', 'refused')] },
     ],
   }
-  it('joins what was tried with whom we know, and keeps the owners of codes', () => {
+  it('joins what was tried with whom we know, and keeps the others who were tried', () => {
     const status = { udp: { v4: 1, v6: 2 }, network: 'ready' } as StatusInfo
     const peer = { peerId: PEER, name: 'Otter', fingerprint: '', state: 'offline', path: null, lastError: null, lastSeenAt: null, sharedBytes: null } as const
     const report = reportHealth(reach, { status, peers: [peer] })
@@ -124,6 +126,7 @@ describe('the report', () => {
     expect(report.peers).toMatchObject([
       { peerId: PEER, name: 'Otter', state: 'offline', attempts: [FAR] },
       { peerId: null, state: 'dialling', attempts: [{ outcome: 'running' }] },
+      { peerId: OTHER, state: 'offline', advice: [expect.stringContaining('turned you away') as string] },
     ])
     expect(report.peers[0]?.advice.length).toBeGreaterThan(0)
     expect(report.udp).toEqual({ v4: 1, v6: 2 })

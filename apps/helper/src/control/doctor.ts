@@ -1,6 +1,7 @@
 /** Puts together what the network process reports and what we know of peers, and adds advice. Asks nobody. */
 import { type Endpoint, type PeerId, addressFamily, formatEndpoint, keyHashOf } from '@harddrive-party/protocol'
 import type { DoctorPeer, DoctorReport, PeerInfo, StatusInfo } from '@harddrive-party/protocol/control'
+import { peerName } from '@harddrive-party/protocol/peer-name'
 import type { ReachReport } from '../network/network-api.ts'
 import { type OwnFacts, adviseHelper, advisePeer } from './doctor-advice.ts'
 
@@ -21,7 +22,7 @@ export function reportHealth(reach: ReachReport, { status, peers }: { readonly s
     discovery,
   }
   const own: OwnFacts = { ...facts, network: status.network }
-  return { ...facts, peers: [...knownPeers(own, reach, peers), ...owners(own, reach)], advice: adviseHelper(own) }
+  return { ...facts, peers: [...knownPeers(own, reach, peers), ...strangers(own, reach, peers)], advice: adviseHelper(own) }
 }
 
 function knownPeers(own: OwnFacts, reach: ReachReport, peers: readonly PeerInfo[]): DoctorPeer[] {
@@ -33,12 +34,14 @@ function knownPeers(own: OwnFacts, reach: ReachReport, peers: readonly PeerInfo[
   })
 }
 
-/** Those of whom only a code is known. */
-function owners(own: OwnFacts, reach: ReachReport): DoctorPeer[] {
-  return reach.peers.flatMap(({ peerId, attempts }) => {
-    if (peerId !== null) return []
+/** Those who were tried and are not known: they turned us away, or only their code is known. */
+function strangers(own: OwnFacts, reach: ReachReport, peers: readonly PeerInfo[]): DoctorPeer[] {
+  const known = new Set(peers.map(({ peerId }) => keyHashText(peerId)))
+  return reach.peers.flatMap(({ peerId, keyHash, attempts }) => {
+    if (known.has(keyHash)) return []
     const state = attempts.some(({ outcome }) => outcome === 'running') ? 'dialling' : 'offline'
-    return [{ peerId, name: UNKNOWN_OWNER, state, path: null, attempts, advice: advisePeer(own, { state, lastError: null, attempts }) }]
+    const name = peerId === null ? UNKNOWN_OWNER : peerName(peerId)
+    return [{ peerId, name, state, path: null, attempts, advice: advisePeer(own, { state, lastError: null, attempts }) }]
   })
 }
 
