@@ -55,7 +55,7 @@ async function begin(config: NetworkConfig): Promise<Network> {
   try {
     return await openNetwork({ config, log, emit: (event) => send({ kind: 'event', event }) })
   } catch (error) {
-    log.error({ error }, 'the network process cannot start')
+    log.error({ err: error }, 'the network process cannot start')
     process.exit(1)
   }
 }
