@@ -1,5 +1,5 @@
 import type { Endpoint } from '@harddrive-party/protocol'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { decodeNatPmpAnswer, encodeNatPmpAddressRequest, encodeNatPmpMap } from '../src/core/nat-pmp-message.ts'
 import { decodePcpAnswer, encodePcpMap } from '../src/core/pcp-message.ts'
@@ -208,12 +208,13 @@ describe('epoch', () => {
 describe('messages of routers', () => {
   it('has the bytes of RFC 6887 and RFC 6886', () => {
     const request = encodePcpMap({ nonce: NONCE, client: '192.168.1.5', port: 4433, wanted: OUTSIDE, lifetime: 3600 })
-    expect(Buffer.from(request).toString('hex')).toBe(
-      '0201' + '0000' + '00000e10' + '00000000000000000000ffffc0a80105' + // version, MAP, reserved, lifetime, client
-      '0102030405060708090a0b0c' + '11' + '000000' + '1151' + '1151' + '00000000000000000000ffff2d0b0c01', // nonce, UDP, reserved, ports, outside
-    )
+    const fields = [
+      '0201', '0000', '00000e10', '00000000000000000000ffffc0a80105', // version, MAP, reserved, lifetime, client
+      '0102030405060708090a0b0c', '11', '000000', '1151', '1151', '00000000000000000000ffff2d0b0c01', // nonce, UDP, reserved, ports, outside
+    ]
+    expect(Buffer.from(request).toString('hex')).toBe(fields.join(''))
     expect(Buffer.from(encodeNatPmpAddressRequest()).toString('hex')).toBe('0000')
-    expect(Buffer.from(encodeNatPmpMap({ port: 4433, wantedPort: 5000, lifetime: 3600 })).toString('hex')).toBe('00010000' + '1151' + '1388' + '00000e10')
+    expect(Buffer.from(encodeNatPmpMap({ port: 4433, wantedPort: 5000, lifetime: 3600 })).toString('hex')).toBe('000100001151138800000e10')
     expect(() => encodePcpMap({ nonce: new Uint8Array(3), client: '1.2.3.4', port: 1, wanted: null, lifetime: 0 })).toThrow(TypeError)
   })
 

@@ -1,6 +1,6 @@
 import type { Endpoint, Result } from '@harddrive-party/protocol'
 import { succeed } from '@harddrive-party/protocol'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LEASE_SECONDS } from '../src/core/port-lease.ts'
 import { UpnpLease, type UpnpLeaseEffect, type UpnpLeaseInput } from '../src/core/upnp-lease.ts'

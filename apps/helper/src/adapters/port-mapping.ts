@@ -28,7 +28,7 @@ export interface PortMappingOptions {
   readonly onChange: (mapping: MappingFacts) => void
   readonly random?: () => number
   /** Instead of the routers of this network: for tests. */
-  readonly routers?: { readonly gateways: readonly Gateway[]; readonly pcpPort: number; readonly ssdp: UpnpSearch['to'] }
+  readonly routers?: { readonly gateways: readonly Gateway[]; readonly pcpPort: number; readonly ssdp: UpnpSearch['to']; readonly upnpAfterMs: number }
 }
 
 /** PCP answers within milliseconds where it exists; UPnP means a search by multicast, so it comes second. */
@@ -94,7 +94,7 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
   let stopHearing: (() => void) | undefined
   let isOver = false
   let told = ''
-  const later = setTimeout(beginUpnp, UPNP_AFTER_MS)
+  const later = setTimeout(beginUpnp, routers?.upnpAfterMs ?? UPNP_AFTER_MS)
   const begun = begin()
   tell()
 
@@ -119,7 +119,9 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
       if (isOver) opened.abandon()
       else clients.set(client, opened)
     }))
-    if (isOver || wish.v4 === null || routers !== undefined) return
+    if (isOver || wish.v4 === null) return
+    if (!clients.has(wish.v4)) beginUpnp()
+    if (routers !== undefined) return
     stopHearing = hearAnnouncements([wish.v4], (from, bytes) => {
       if (gateways.some(({ host }) => host === from)) for (const client of clients.values()) client.take(bytes)
     })
