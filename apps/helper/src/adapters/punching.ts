@@ -9,6 +9,7 @@ import type { Machine } from '../core/machine.ts'
 import type { OwnReach } from '../core/own-reach.ts'
 import { PacketBudget } from '../core/packet-budget.ts'
 import type { PunchEffect, PunchFailure, PunchInput, PunchOptions } from '../core/punch-messages.ts'
+import { Puncher } from '../core/puncher.ts'
 import { type Clock, type Driven, drive, systemClock } from './drive.ts'
 import { KnockBook } from './knock-book.ts'
 import type { QuicTransport } from './quic/quic-transport.ts'
@@ -86,7 +87,7 @@ export interface PunchingOptions {
   onKnock(keyHash: string): void
   log(message: string, details?: Record<string, unknown>): void
   readonly clock?: Clock
-  readonly makePuncher: (options: PunchOptions) => Machine<PunchInput, PunchEffect>
+  readonly makePuncher?: (options: PunchOptions) => Machine<PunchInput, PunchEffect>
   readonly lowTtl?: number
   readonly patienceMs?: number
 }
@@ -184,7 +185,7 @@ class OpenPunching implements Punching {
 
   #start(target: PunchTarget, waiter: (outcome: PunchOutcome) => void): Run {
     const { keyHash, candidates, nat, knockSecret } = target
-    const { own, secrets, lowTtl, patienceMs, place, makePuncher } = this.#options
+    const { own, secrets, lowTtl, patienceMs, place, makePuncher = (facts) => new Puncher(facts) } = this.#options
     const puncher = makePuncher({
       own: own(), theirs: { ...(nat ?? UNKNOWN_NAT), candidates }, keyHashes: { ours: this.#selfHash, theirs: Buffer.from(keyHash, 'hex') },
       secrets: { ours: secrets(), theirs: knockSecret }, budget: this.#budget, random: Math.random, randomBytes, hmac,

@@ -1,6 +1,6 @@
 import { addressFamily, addressScope, encodeHost, formatEndpoint } from '@harddrive-party/protocol'
 import type { Endpoint, PeerRecord, ReachCandidate } from '@harddrive-party/protocol'
-import type { InterfaceAddress } from './own-reach.ts'
+import type { InterfaceAddress, OwnReach } from './own-reach.ts'
 import { isOnOwnNetwork } from './reach-candidates.ts'
 
 /**
@@ -18,6 +18,10 @@ export interface OwnPlace {
   readonly endpoints: readonly Endpoint[]
   /** We live on this machine alone, for a demo or a test. */
   readonly loopbackOnly: boolean
+}
+
+export function placeOf({ interfaces, candidates }: Pick<OwnReach, 'interfaces' | 'candidates'>, loopbackOnly: boolean): OwnPlace {
+  return { interfaces, endpoints: candidates.map(({ endpoint }) => endpoint), loopbackOnly }
 }
 
 export interface SortedCandidates {

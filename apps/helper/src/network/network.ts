@@ -13,12 +13,17 @@ import { type OwnRecord, openOwnRecord } from '../adapters/own-record.ts'
 import { type PeerLinks, openPeerLinks } from '../adapters/peer-links.ts'
 import { requestList, requestRead } from '../adapters/peer-requests.ts'
 import { openPeerService } from '../adapters/peer-service.ts'
+import { type Punching, openPunching } from '../adapters/punching.ts'
+import { rememberedRecord } from '../adapters/remembered-records.ts'
 import { type QuicOptions, type QuicTransport, openQuicTransport } from '../adapters/quic/quic-transport.ts'
 import { openShareIndexReader } from '../adapters/share-index-reader.ts'
 import { openShareReader } from '../adapters/share-reader.ts'
+import { type Signalling, openSignalling } from '../adapters/signalling.ts'
 import { parseStunServer } from '../adapters/stun-server.ts'
 import type { PeerConnection } from '../adapters/transport.ts'
+import { MAIN_SOCKET } from '../adapters/udp-socket.ts'
 import { VERSION } from '../version.ts'
+import { type OwnPlace, placeOf } from '../core/dial-candidates.ts'
 import type { OwnReach } from '../core/own-reach.ts'
 import type { NetworkApi, NetworkConfig, NetworkEvent, ReachSettings } from './network-api.ts'
 
@@ -45,6 +50,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   const index = openShareIndexReader({ directory: config.indexDirectory, shares: config.shares })
   const reader = openShareReader({ index })
   let links: PeerLinks | undefined
+  let punching: Punching | undefined
   const busy = new BusyConnections()
   const connectionTo = (peerId: PeerId) => links?.connection(peerId)
   const requireConnection = (peerId: PeerId): PeerConnection => {
@@ -57,10 +63,15 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     return links
   }
 
+  let signalling: Signalling | undefined
   const service = openPeerService({
     reader,
     onUploads: (uploads) => emit({ type: 'uploads', uploads }),
     setBusy: (connection, isBusy) => busy.set('serving', connection, isBusy),
+    signal: async (connection, request, options) => {
+      if (signalling === undefined) throw new CodedError('unsupported', 'not yet')
+      return signalling.answer(connection, request, options)
+    },
     log: (message) => log.warn({}, message),
   })
   const jobs = openFileJobs({
@@ -98,17 +109,29 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   const transport = await openTransport(config, log, {
     knockSecrets: knockSecrets(),
     onConnection: (connection, knock) => links?.onConnection(connection, knock),
-    onDatagram: (kind, bytes, from) => {
-      if (kind === 'stun') own?.take(from, bytes)
+    onDatagram: (kind, bytes, from, socket) => {
+      if (kind === 'own') punching?.take(bytes, from, socket)
+      else if (socket === MAIN_SOCKET) own?.take(from, bytes)
     },
   })
   const self = peerIdFromKey(publicKeyOf(Buffer.from(config.identitySeed, 'hex')))
   let told: ReturnType<typeof summarizeReach> | undefined
   const own = typeof transport === 'string' ? undefined : openOwnAddressesOf(transport)
+  const ownReach = (): OwnReach => own?.current ?? { candidates: [], nat: { v4: 'unknown', v6: 'unknown' }, stun: [], mapping: null, interfaces: [] }
   if (typeof transport === 'string') emit({ type: 'no-transport', reason: transport })
   else {
+    const place = (): OwnPlace => placeOf(ownReach(), config.loopbackOnly)
+    punching = openPunching({
+      transport, self, own: ownReach, place,
+      secrets: () => Object.values(knockSecrets()).filter((secret) => secret !== undefined),
+      wanted: () => policy.peers.flatMap(({ peerId, blocked, wanted }) => (wanted && !blocked ? [peerId] : [])),
+      onPath: (keyHash) => links?.onPunching('punched', keyHash),
+      onOver: (keyHash) => links?.onPunching('punching-over', keyHash),
+      onKnock: (keyHash) => links?.onPunching('knocked', keyHash),
+      log: (message, details) => log.debug(details ?? {}, message),
+    })
     links = openPeerLinks({
-      transport,
+      transport, punching, place,
       self,
       agent: `harddrive-party/${VERSION}`,
       policy: config.policy,
@@ -120,6 +143,9 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       },
       serve: (connection, stream) => service.serve(connection, stream),
       log: (message, details) => log.debug(details ?? {}, message),
+      onRecord: (signed) => emit({ type: 'peer-record', ...rememberedRecord(signed) }),
+      onPresence: (peerId, capabilities) => signalling?.onPresence(peerId, capabilities),
+      onTrying: (keyHash, knockSecret) => signalling?.onTrying(keyHash, knockSecret),
     })
   }
 
@@ -147,12 +173,14 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     })
   }
 
-  const ownReach = (): OwnReach => own?.current ?? { candidates: [], nat: { v4: 'unknown', v6: 'unknown' }, stun: [], mapping: null, interfaces: [] }
 
   if (links !== undefined && typeof transport !== 'string') {
     const seed = Buffer.from(config.identitySeed, 'hex')
-    record = openOwnRecord({ seed, facts: { reach: ownReach(), knockSecret: policy.knownSecret, passOn: reach.passMeOn }, onChange: () => {} })
+    record = openOwnRecord({ seed, facts: { reach: ownReach(), knockSecret: policy.knownSecret, passOn: reach.passMeOn }, onChange: () => signalling?.ownChanged() })
     const { connect, learn } = { connect: links.connect.bind(links), learn: links.learn.bind(links) }
+    signalling = openSignalling({
+      self, policy, links, ownRecord: () => record?.current, log: (message, details) => log.debug(details ?? {}, message),
+    })
     meeting = openMeeting({
       self, seed, port: transport.ports.v4 ?? transport.ports.v6, lanSecret, settings: reach, policy, connect, emit,
       ownRecord: () => record?.current,
@@ -167,11 +195,13 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     closed.abort()
     const unmapped = own?.close()
     record?.close()
+    signalling?.close()
     const goodbye = meeting?.close()
     // First what is on disk, then the goodbyes; a peer that hears goodbye stops asking.
     await jobs.close()
     service.close()
     links?.close()
+    punching?.close()
     await files.close()
     if (typeof transport !== 'string') await transport.close()
     reader.close()
@@ -187,6 +217,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       links?.setPolicy(policy)
       record?.update({ knockSecret: policy.knownSecret })
       meeting?.setPolicy(policy)
+      signalling?.setPolicy(policy)
     },
     connect: async (target) => requireLinks().connect(target),
     disconnect: async ({ peerId }) => requireLinks().disconnect(peerId),
@@ -214,7 +245,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       record?.update({ passOn: args.passMeOn })
       meeting?.set(reach)
     },
-    reachReport: async () => ({ own: ownReach(), discovery: meeting?.report() ?? { mdns: false, topics: [], brokers: [] }, peers: [] }),
+    reachReport: async () => ({ own: ownReach(), discovery: meeting?.report() ?? { mdns: false, topics: [], brokers: [] }, peers: links?.attempts() ?? [] }),
     wake: () => {
       own?.wake()
       links?.wake()
