@@ -1,10 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
+// A test that hangs must end; one on a busy machine must not. No test asserts on the clock.
+const patience = { testTimeout: 60_000, hookTimeout: 60_000 }
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'protocol', root: 'packages/protocol', include: ['test/**/*.test.ts'] } },
-      { test: { name: 'helper', root: 'apps/helper', include: ['test/**/*.test.ts'], pool: 'forks' } },
+      { test: { ...patience, name: 'protocol', root: 'packages/protocol', include: ['test/**/*.test.ts'] } },
+      { test: { ...patience, name: 'helper', root: 'apps/helper', include: ['test/**/*.test.ts'], pool: 'forks' } },
       'apps/pwa/vitest.config.ts',
     ],
   },
