@@ -13,12 +13,14 @@ export interface PunchPlan {
   readonly search: PortSearch | null
   /** Head start of the knocks over the search, where they probably suffice. */
   readonly searchDelayMs: number
+  /** Their side has no NAT that early knocks could confuse. */
+  readonly isOpen: boolean
   /** What to say when nothing comes of it. */
   readonly fault: { readonly code: PunchFailure; readonly message: string }
 }
 
 /** One of the two sides can be reached directly, as far as it knows. */
-const OPEN_HEAD_START_MS = 1_000
+const OPEN_HEAD_START_MS = 400
 
 export const NO_ANSWER = 'Nothing came back. The other helper may not be running, may not have your code, or one of the two networks blocks UDP.'
 const SEARCH_FAILED = 'The right port was not found among those that the router may have chosen. Trying again may help; so does enabling UPnP on either router, or IPv6.'
@@ -40,7 +42,7 @@ export function planPunching({ own, loopback = false, random }: PunchOptions, th
         ? ({ code: 'no-answer', message: NO_ANSWER } as const)
         : ({ code: 'search-failed', message: `${NO_ANSWER} ${SEARCH_FAILED}` } as const)
   const hasHeadStart = isMapped || facts.own.kind === 'open' || facts.theirs.kind === 'open'
-  return { targets: knocked.map(({ endpoint }) => endpoint), search, searchDelayMs: hasHeadStart ? OPEN_HEAD_START_MS : 0, fault }
+  return { targets: knocked.map(({ endpoint }) => endpoint), search, searchDelayMs: hasHeadStart ? OPEN_HEAD_START_MS : 0, isOpen: facts.theirs.kind === 'open', fault }
 }
 
 /** IPv4 only: nobody translates ports in IPv6. */

@@ -253,8 +253,8 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
 
   #isLow(now: number, path: PunchPath, isFast: boolean): boolean {
     if (this.#heardAt !== undefined && now - this.#heardAt < HEARD_MS) return false
-    // In IPv6 packets reach the host itself, and on a LAN there is no router in between.
-    if (path.rank !== 2) return false
+    // In IPv6, and where nothing translates, packets reach the host itself, and on a LAN there is no router in between.
+    if (path.rank !== 2 || this.#plan.isOpen) return false
     if (isFast) return now - this.#roundAt < (this.#isDecider ? LOW_TTL_MS.smaller : LOW_TTL_MS.larger)
     return ++this.#sparse % FAR_EVERY !== 0
   }
