@@ -4,7 +4,7 @@
  */
 import { createHmac, randomBytes } from 'node:crypto'
 import { type Endpoint, type ErrorCode, type Fault, type Hmac, type PeerId, type ReachCandidate, formatEndpoint, keyHashOf } from '@harddrive-party/protocol'
-import { type NatFacts, type OwnPlace, mayPunch } from '../core/dial-candidates.ts'
+import { type NatFacts, type OwnPlace, mayAnswer, mayPunch } from '../core/dial-candidates.ts'
 import type { Machine } from '../core/machine.ts'
 import type { OwnReach } from '../core/own-reach.ts'
 import { PacketBudget } from '../core/packet-budget.ts'
@@ -259,7 +259,7 @@ class OpenPunching implements Punching {
   }
 
   #send(run: Run, { socket, to, bytes, ttl }: Extract<PunchEffect, { type: 'send' }>): void {
-    if (!mayPunch({ endpoint: to }, this.#options.place())) {
+    if (!mayAnswer(to, this.#options.place())) {
       this.#forbidden++
       return
     }

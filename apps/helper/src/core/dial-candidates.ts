@@ -63,6 +63,12 @@ export function mayPunch({ endpoint: { host } }: Pick<ReachCandidate, 'endpoint'
   return isInternet(host) ? !place.loopbackOnly : isNear(host, place)
 }
 
+/** Where a good packet came from may be answered, also in a private network that is not ours; nowhere else than at one other machine. */
+export function mayAnswer({ host }: Endpoint, { interfaces, loopbackOnly }: OwnPlace): boolean {
+  if (addressScope(host) === 'loopback') return loopbackOnly
+  return isOneMachine(host) && !interfaces.some((address) => isBroadcast(host, address))
+}
+
 /** One or two packets. */
 function mayDial({ endpoint: { host }, source }: ReachCandidate, place: OwnPlace): boolean {
   const isHearsay = source === 'record' || source === 'lan'
