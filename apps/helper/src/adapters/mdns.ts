@@ -8,7 +8,7 @@ import { addressScope } from '@harddrive-party/protocol'
 import type openMulticastDns from 'multicast-dns'
 import type { MulticastDns, Packet } from 'multicast-dns'
 import { type LanEffect, type LanInput, LanLink } from '../core/lan-link.ts'
-import { type LanService, type LanSighting, type LanSubnet, isNear } from '../core/lan-records.ts'
+import { type DnsRecord, type LanService, type LanSighting, type LanSubnet, isNear } from '../core/lan-records.ts'
 import { type Driven, drive } from './drive.ts'
 
 /** One interface in one family. */
@@ -134,8 +134,8 @@ export function openMdns(options: MdnsOptions): Mdns {
 
   function perform(mdns: MulticastDns, effect: LanEffect): void {
     switch (effect.type) {
-      case 'query': return mdns.query({ questions: effect.questions.map((question) => ({ ...question, class: 'IN' })), answers: effect.known }, sent)
-      case 'respond': return mdns.respond({ answers: effect.answers, additionals: effect.additionals }, sent)
+      case 'query': return mdns.query({ questions: effect.questions.map((question) => ({ ...question, class: 'IN' })), answers: effect.known.map(asLibraryRecord) }, sent)
+      case 'respond': return mdns.respond({ answers: effect.answers.map(asLibraryRecord), additionals: effect.additionals.map(asLibraryRecord) }, sent)
       case 'sighted': return options.onSighting(effect.sighting)
       case 'topic': return options.onTopic(effect.name, effect.bytes)
     }
@@ -187,6 +187,11 @@ function isHere(address: string, { zone, subnets }: LanInterface): boolean {
   const at = address.indexOf('%')
   if (at !== -1) return address.slice(at + 1) === zone
   return isNear(address, subnets)
+}
+
+/** The library takes no other bytes than Node's own. */
+function asLibraryRecord(record: DnsRecord): DnsRecord {
+  return Array.isArray(record.data) ? { ...record, data: record.data.map((part: Uint8Array) => Buffer.from(part)) } : record
 }
 
 function withoutZone(address: string): string {

@@ -1,6 +1,6 @@
 import { LAN_SERVICE } from '@harddrive-party/protocol'
 import { type DnsQuestion, type DnsRecord, type LanService, type LanSighting, type LanSubnet, RECORD_TTL_S, SERVICES_NAME } from './lan-records.ts'
-import { hostName, instanceName, ownRecords, readLanResponse, topicRecord, usableRecords } from './lan-records.ts'
+import { hostName, instanceName, ownRecords, pointedInstance, readLanResponse, topicRecord, usableRecords } from './lan-records.ts'
 import type { Machine } from './machine.ts'
 
 /**
@@ -157,10 +157,11 @@ export class LanLink implements Machine<LanInput, LanEffect> {
     return effects
   }
 
-  #remember(now: number, { name, type, ttl, data }: DnsRecord): void {
-    if (type !== 'PTR' || typeof data !== 'string' || name.toLowerCase() !== LAN_SERVICE) return
-    if (ttl === 0) this.#known.delete(data)
-    else if (this.#known.has(data) || this.#known.size < MAX_KNOWN) this.#known.set(data, now + 1000 * Math.min(ttl, RECORD_TTL_S))
+  #remember(now: number, record: DnsRecord): void {
+    const instance = pointedInstance(record)
+    if (instance === undefined) return
+    if (record.ttl === 0) this.#known.delete(instance)
+    else if (this.#known.has(instance) || this.#known.size < MAX_KNOWN) this.#known.set(instance, now + 1000 * Math.min(record.ttl, RECORD_TTL_S))
   }
 
   #leave(): LanEffect[] {

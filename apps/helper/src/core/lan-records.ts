@@ -1,6 +1,6 @@
 import {
   type Endpoint, LAN_SERVICE, LAN_TOPIC_SUFFIX, type PeerId, TOPIC_ANNOUNCEMENT_BYTES, decodeLanAnnouncement, encodeHost, encodeLanAnnouncement, joinTxt,
-  parseHost, splitTxt,
+  parseHost, splitTxt, utf8Length, wellFormed,
 } from '@harddrive-party/protocol'
 
 /**
@@ -71,7 +71,9 @@ export const MAX_LAN_RECORDS = 128
 export const MAX_SIGHTING_ADDRESSES = 4
 /** Instances and announcements of one packet that are followed up. */
 const MAX_PER_PACKET = 16
-/** What is left of a label of 63 bytes beside the fingerprint. */
+/** RFC 1035, section 2.3.4. */
+const MAX_LABEL_BYTES = 63
+/** What is left of a label beside the fingerprint. */
 const MAX_LABEL_LENGTH = 40
 const RENDEZVOUS_NAME = /^[0-9a-f]{32}$/
 
@@ -135,9 +137,18 @@ export function readLanResponse(records: readonly DnsRecord[], source: string, s
     const endpoints = addresses.map((host) => ({ host, port: target.port }))
     sightings.push({ ...announcement.value, endpoints, ttl: Math.min(ttl, text.ttl) })
   }
-  const named = of('PTR').flatMap(({ name, data, ttl }) => (name.toLowerCase() === LAN_SERVICE && typeof data === 'string' && ttl > 0 ? [data.toLowerCase()] : []))
-  const undescribed = [...new Set(named)].filter((instance) => instance.endsWith(`.${LAN_SERVICE}`) && !described.has(instance)).slice(0, MAX_PER_PACKET)
+  const named = known.flatMap((record) => (record.ttl > 0 ? (pointedInstance(record) ?? []) : []))
+  const undescribed = [...new Set(named)].filter((instance) => !described.has(instance)).slice(0, MAX_PER_PACKET)
   return { sightings, undescribed, topics: of('TXT').slice(0, MAX_PER_PACKET).flatMap(readTopic) }
+}
+
+/** The instance of our service that a record points to, in lower case; undefined for any other record, and for names that could not be sent on. */
+export function pointedInstance({ name, type, data }: DnsRecord): string | undefined {
+  if (type !== 'PTR' || typeof data !== 'string' || name.toLowerCase() !== LAN_SERVICE) return undefined
+  const instance = data.toLowerCase()
+  const label = instance.slice(0, -LAN_SERVICE.length - 1)
+  const isInstance = instance.endsWith(`.${LAN_SERVICE}`) && label !== '' && !label.includes('.') && utf8Length(wellFormed(label)) <= MAX_LABEL_BYTES
+  return isInstance ? instance : undefined
 }
 
 function readTopic({ name, data }: DnsRecord): LanResponse['topics'] {
