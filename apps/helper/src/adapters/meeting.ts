@@ -2,7 +2,7 @@
  * Ties together the ways in which helpers find one another without a code: the local network and topics. What follows from who is found is decided in
  * core/lan-neighbours.ts and core/topic-meeting.ts, and by the session layer.
  */
-import { type PeerId, type PeerRecord, type SignedPeerRecord, keyHashOf } from '@harddrive-party/protocol'
+import { type PeerId, type SignedPeerRecord, keyHashOf } from '@harddrive-party/protocol'
 import type { BrokerInfo, DiscoveryReport, PeerState, TopicInfo } from '@harddrive-party/protocol/control'
 import { peerName } from '@harddrive-party/protocol/peer-name'
 import { LanNeighbours, type NeighboursEffect, type NeighboursInput } from '../core/lan-neighbours.ts'
@@ -29,7 +29,7 @@ export interface MeetingOptions {
   /** Somebody whom we know is on this network. */
   readonly connect: (target: ConnectTarget) => Promise<unknown>
   /** A member of a topic said where it is. */
-  readonly learn: (record: PeerRecord, live: boolean) => void
+  readonly learn: (signed: SignedPeerRecord, live: boolean) => void
   readonly isConnected: (peerId: PeerId) => boolean
   readonly emit: (event: NetworkEvent) => void
   readonly log: (message: string, details?: object) => void
@@ -58,8 +58,8 @@ export function openMeeting(options: MeetingOptions): Meeting {
   const driven: Driven<NeighboursInput> = drive(neighbours, performNeighbours)
   const topics: Topics = openTopics({
     self, ownRecord: options.ownRecord, sign: ed25519Signer(options.seed), verify: verifyEd25519, log,
-    onMet: ({ record }, live) => {
-      options.learn(record, live)
+    onMet: (signed, live) => {
+      options.learn(signed, live)
       tellTopics()
     },
   })

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { CodedError, formatEndpoint, parseEndpoint } from '@harddrive-party/protocol'
-import type { Endpoint, HelloMessage, PeerId, PeerRecord } from '@harddrive-party/protocol'
+import type { Endpoint, HelloMessage, PeerId, SignedPeerRecord } from '@harddrive-party/protocol'
 import type { PeerPath, PeerState } from '@harddrive-party/protocol/control'
 import { keyHashText } from '../core/peer-link-state.ts'
 import { PeerLinksMachine } from '../core/peer-links.ts'
@@ -12,6 +12,7 @@ import type { Clock, Driven } from './drive.ts'
 import { FrameStream } from './frame-stream.ts'
 import { answerFault, answerHello, answerWait, believedAddresses, hearHello, makeHello, sayHello } from './hello.ts'
 import { PeerDials, faultOf, pathKind } from './peer-dials.ts'
+import { RememberedRecords } from './remembered-records.ts'
 import { requestPing } from './peer-requests.ts'
 import type { Punching } from './punching.ts'
 import type { KnockKind, PeerConnection, PeerStream, Transport } from './transport.ts'
@@ -46,7 +47,7 @@ export interface PeerLinksOptions {
   serve(connection: PeerConnection, stream: PeerStream): void
   log(message: string, details?: Record<string, unknown>): void
   /** Of somebody we know, a newer record has been learnt. */
-  onRecord?(record: PeerRecord): void
+  onRecord?(record: SignedPeerRecord): void
   /** A peer is `connected`, over a new connection, and what it said it understands; null = it is not connected any more. */
   onPresence?(peerId: PeerId, capabilities: readonly string[] | null): void
   /** We are trying to reach the owner of a key. @param knockSecret hex: what we knock with */
@@ -74,7 +75,7 @@ export interface PeerLinks {
    * Takes a record whose signature and time were checked. Hints about somebody unknown are passed over.
    * @param options.live its owner is trying to reach us at this moment
    */
-  learn(record: PeerRecord, origin: RecordOrigin, options?: { readonly live?: boolean }): void
+  learn(signed: SignedPeerRecord, origin: RecordOrigin, options?: { readonly live?: boolean }): void
   /** The machine slept or changed networks: absent peers are tried at once, and the connections of the others are looked after. */
   wake(): void
   /** What was tried lately to reach whom. */
@@ -118,6 +119,7 @@ class OpenPeerLinks implements PeerLinks {
   readonly #connects = new Map<number, PendingConnect>()
   /** Peers that are said to be connected, and over which connection. */
   readonly #present = new Map<PeerId, number>()
+  readonly #records = new RememberedRecords()
   #knownSecret: Uint8Array
   #lastLink = 0
   #lastConnect = 0
@@ -147,7 +149,7 @@ class OpenPeerLinks implements PeerLinks {
 
   setPolicy(policy: Policy): void {
     this.#knownSecret = Buffer.from(policy.knownSecret, 'hex')
-    const peers = policy.peers.map((peer) => ({ ...peer, addresses: peer.addresses.flatMap(endpointsOf) }))
+    const peers = policy.peers.map((peer) => ({ ...peer, addresses: peer.addresses.flatMap(endpointsOf), record: this.#records.read(peer) }))
     this.#driven.input({ type: 'policy', policy: { codeSecret: policy.codeSecret, askBeforeAccepting: policy.askBeforeAccepting, peers } })
   }
 
@@ -192,8 +194,8 @@ class OpenPeerLinks implements PeerLinks {
     return this.#machine.statuses().map(({ peerId, status }) => this.#describe(peerId, status))
   }
 
-  learn(record: PeerRecord, origin: RecordOrigin, { live = false }: { readonly live?: boolean } = {}): void {
-    this.#driven.input({ type: 'learned', record, knockSecret: Buffer.from(record.knockSecret).toString('hex'), origin, live })
+  learn({ record, bytes }: SignedPeerRecord, origin: RecordOrigin, { live = false }: { readonly live?: boolean } = {}): void {
+    this.#driven.input({ type: 'learned', record, bytes, knockSecret: Buffer.from(record.knockSecret).toString('hex'), origin, live })
   }
 
   wake(): void {
@@ -239,7 +241,7 @@ class OpenPeerLinks implements PeerLinks {
       case 'probe': return void this.#probe(effect.link)
       case 'close': return this.#close(effect.link, effect.code)
       case 'known': return this.#known(effect.peerId, effect.link)
-      case 'record': return this.#options.onRecord?.(effect.record)
+      case 'record': return this.#options.onRecord?.(effect)
       case 'status':
         this.#tellPresence(effect.peerId, effect.status)
         return this.#options.emit({ type: 'peer', peer: this.#describe(effect.peerId, effect.status) })

@@ -97,7 +97,7 @@ class OpenSignalling implements Signalling {
     this.#introducing.input({ type: 'wanted', keyHash, knockSecret })
     // A friend may have told of it before anybody here wanted it.
     const heard = this.#gossip.find(keyHash)
-    if (heard && recordAge(heard.record, this.#unixNow()) === 'current') this.#options.links.learn(heard.record, 'gossip')
+    if (heard && recordAge(heard.record, this.#unixNow()) === 'current') this.#options.links.learn(heard, 'gossip')
   }
 
   setPolicy(policy: Policy): void {
@@ -139,7 +139,7 @@ class OpenSignalling implements Signalling {
   }
 
   #performGossip(effect: GossipEffect): void {
-    if (effect.type === 'learn') return this.#options.links.learn(effect.record.record, 'gossip')
+    if (effect.type === 'learn') return this.#options.links.learn(effect.record, 'gossip')
     const { to, own, others } = effect
     const connection = this.#options.links.connection(to)
     if (!connection) return
@@ -187,12 +187,12 @@ class OpenSignalling implements Signalling {
     const own = this.#options.ownRecord()
     if (judgement.type === 'refuse') throw new CodedError(judgement.fault.code, judgement.fault.message)
     if (!own) throw new CodedError('not-found', 'there is no record to answer with')
-    if (judgement.type === 'dial') this.#options.links.learn(record, 'introduction', { live: true })
+    if (judgement.type === 'dial') this.#options.links.learn({ record, bytes }, 'introduction', { live: true })
     return own.bytes
   }
 
   #performIntroductions(effect: IntroductionsEffect): void {
-    if (effect.type === 'learn') return this.#options.links.learn(effect.record.record, 'introduction', { live: true })
+    if (effect.type === 'learn') return this.#options.links.learn(effect.record, 'introduction', { live: true })
     void this.#ask(effect)
   }
 

@@ -30,6 +30,8 @@ export interface LinkPolicyPeer {
   readonly addresses: readonly Endpoint[]
   /** Hex; null = it cannot be dialled. */
   readonly knockSecret: string | null
+  /** What was learnt of it in an earlier life. */
+  readonly record?: PeerRecord | null
 }
 
 export type LinksInput =
@@ -47,7 +49,7 @@ export type LinksInput =
    * A record whose signature is good and whose time has not passed. `live`: its owner is trying to reach us at this moment.
    * `knockSecret`: the record's, hex.
    */
-  | { readonly type: 'learned'; readonly record: PeerRecord; readonly knockSecret: string; readonly origin: RecordOrigin; readonly live: boolean }
+  | { readonly type: 'learned'; readonly record: PeerRecord; readonly bytes: Uint8Array; readonly knockSecret: string; readonly origin: RecordOrigin; readonly live: boolean }
   /** The machine woke up or changed networks: waiting for the next attempt makes no sense any more. */
   | { readonly type: 'wake' }
   /** Somebody connected to us and proved a key. */
@@ -100,7 +102,7 @@ export type LinksEffect =
   /** This peer is let in or let us in: it is to be remembered. */
   | { readonly type: 'known'; readonly peerId: PeerId; readonly link: number }
   /** Of somebody we know, a newer record than the one before: it is to be remembered. */
-  | { readonly type: 'record'; readonly record: PeerRecord }
+  | { readonly type: 'record'; readonly record: PeerRecord; readonly bytes: Uint8Array }
   | { readonly type: 'status'; readonly peerId: PeerId; readonly status: LinkStatus }
   | { readonly type: 'connect-succeeded'; readonly connect: number; readonly peerId: PeerId; readonly state: 'connected' | 'waiting' }
   | { readonly type: 'connect-failed'; readonly connect: number; readonly fault: LinkFault }

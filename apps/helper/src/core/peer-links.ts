@@ -6,7 +6,7 @@ import { sortCandidates } from './dial-candidates.ts'
 import { type Dialling, type DiallingStart, Diallings } from './diallings.ts'
 import type { KnockName } from './knock-gate.ts'
 import type { Machine } from './machine.ts'
-import { type RecordInput, introduces, takeRecord } from './learnt-record.ts'
+import { type RecordInput, introduces, rememberedReach, takeRecord } from './learnt-record.ts'
 import { type LinkCloseCode, type LinkFault, type LinkPolicy, type LinkRole, type LinkStatus, type LinksEffect, type LinksInput, closeFault } from './peer-link-messages.ts'
 import {
   type Link, type Peer, type PeerLinksOptions, START_SPREAD_MS, type Wish, canDial, candidatesOf, chosenLink, earliest, isStranger, isWorthTelling, keyHashText, natOf,
@@ -143,7 +143,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
       const peer = this.#peers.of(entry.peerId)
       const before = peer.policy
       peer.policy = entry
-      if (before && before.knockSecret !== entry.knockSecret && peer.reach) peer.reach = { ...peer.reach, knockSecret: null }
+      peer.reach = rememberedReach(peer.reach, before, entry)
       peer.introduced = false
       // `disconnect` and `reconnect` came first; a policy on its way at that moment must not undo them.
       if (before === null) peer.away ||= !entry.wanted
@@ -287,9 +287,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     for (const other of peer.links) {
       if (other === link) continue
       if (other.phase === 'asks') this.#close(other, 'duplicate')
-      if (other.phase !== 'ready' || other.doubted || !raisesDoubt(this.#self, peer.peerId, other, link)) continue
-      other.doubted = true
-      this.#effects.push({ type: 'probe', link: other.link })
+      if (other.phase === 'ready' && raisesDoubt(this.#self, peer.peerId, other, link)) this.#doubt(other)
     }
     link.phase = 'ready'
     link.order = ++this.#lastOrder
@@ -316,6 +314,12 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
       if (link === chosen || link.doubted) link.until = undefined
       else link.until ??= this.#now + DUPLICATE_GRACE_MS
     }
+  }
+
+  #doubt(link: Link): void {
+    if (link.doubted) return
+    link.doubted = true
+    this.#effects.push({ type: 'probe', link: link.link })
   }
 
   #probed(link: Link, alive: boolean): void {
@@ -450,18 +454,15 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   }
 
   #learned(input: RecordInput): void {
-    const { record, origin } = input
-    if (record.peerId === this.#self) return
+    const { record: { peerId }, origin } = input
     // Hints make nobody new.
-    if (!introduces(origin) && !this.#peers.isNamed(record.peerId)) return
-    const peer = this.#peers.of(record.peerId)
-    const { isNews, meaning } = takeRecord(this.#self, peer, input)
-    if (isNews && peer.policy) this.#effects.push({ type: 'record', record })
+    if (peerId === this.#self || !(introduces(origin) || this.#peers.isNamed(peerId))) return
+    const peer = this.#peers.of(peerId)
+    const { effects, meaning, doubts } = takeRecord(this.#self, peer, input)
+    this.#effects.push(...effects)
+    if (doubts) this.#doubt(doubts)
     if (meaning === 'admit') for (const link of peer.links) if (link.phase === 'asks') return this.#admit(link)
     if (meaning === 'dial') this.#dialKnown(peer)
-    else if (input.live && !peer.away && !this.#chosen(peer)) {
-      this.#effects.push({ type: 'punch-now', keyHash: keyHashText(peer.peerId), candidates: candidatesOf(peer), nat: natOf(peer) })
-    }
     if (meaning === 'retry') this.#retrySoon(peer)
   }
 

@@ -90,6 +90,8 @@ export interface KnownPeer {
   readonly addresses: readonly string[]
   /** Its knock secret for us, hex; null until its first hello. */
   readonly knockSecret: string | null
+  /** Its newest signed record, hex; absent or null = none was seen. */
+  readonly record?: string | null
 }
 
 export interface ConnectTarget {
@@ -135,6 +137,8 @@ export type NetworkEvent =
   | { readonly type: 'peer'; readonly peer: PeerStatus }
   /** A peer completed hello and policy lets it in, or we asked for it: remember it. */
   | { readonly type: 'peer-known'; readonly peerId: PeerId; readonly knockSecret: string; readonly addresses: readonly string[] }
+  /** A newer signed record (hex) of somebody we know, and the knock secret in it: remember both. */
+  | { readonly type: 'peer-record'; readonly peerId: PeerId; readonly record: string; readonly knockSecret: string }
   | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
   /** In place, fsynced. `target` is the name it got; `restarted`: unfinished data of another version was found and thrown away. */
   | { readonly type: 'file-done'; readonly jobId: string; readonly target: string; readonly bytes: number; readonly restarted?: true }
