@@ -106,8 +106,8 @@ describe('our own reach', () => {
   })
 
   it('asks all servers in both families at once, where we have an address', () => {
-    const world = new World()
-    world.resolve = (server, family) => ({ host: family === 4 ? (server.split(':')[0] ?? '') : '2001:db8::99', port: 3478 })
+    const world = new World(['a.example:3478', 'b.example:3478'])
+    world.resolve = (server, family) => ({ host: family === 4 ? (server.startsWith('a') ? '192.0.2.1' : '192.0.2.2') : '2001:db8::99', port: 3478 })
     world.nat = ({ host }) => (host.includes(':') ? { host: '2a00::1', port: 4433 } : OUTSIDE)
     world.interfaces(LAN, address('2a00::1', { preferred: true }))
     expect(world.asked.filter(({ at }) => at === 0)).toHaveLength(4)
@@ -191,6 +191,15 @@ describe('our own reach', () => {
     const reaches = world.reaches.length
     world.interfaces(address('10.0.0.7', { preferred: true }))
     expect(world.reaches).toHaveLength(reaches)
+  })
+
+  it('asks nobody again when only the opinion of the system about an address changes', () => {
+    const world = new World().interfaces(LAN, address('10.0.0.7'))
+    const before = world.asked.length
+    world.interfaces(address('10.0.0.7', { preferred: true }), { ...LAN, preferred: false })
+    expect(world.addresses).toEqual(['45.11.12.1:7000', '10.0.0.7:4433', '192.168.1.5:4433'])
+    expect(world.asked).toHaveLength(before)
+    expect(world.renewals).toBe(0)
   })
 
   it('ignores what belongs to an earlier network', () => {

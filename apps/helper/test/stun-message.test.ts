@@ -35,6 +35,13 @@ describe('STUN messages', () => {
     })
   })
 
+  it('leaves the datagram as it is, so that others can read it too', () => {
+    for (const datagram of [bytes(IPV4_ANSWER), Buffer.from(IPV4_ANSWER, 'hex')]) {
+      expect(decodeStunAnswer(datagram)).toEqual(decodeStunAnswer(datagram))
+      expect(Buffer.from(datagram).toString('hex')).toBe(IPV4_ANSWER)
+    }
+  })
+
   it('takes the plain address of old servers', () => {
     const answer = bytes(`0101000c2112a442${TRANSACTION}000100080001 1234 c0000201`.replaceAll(' ', ''))
     expect(decodeStunAnswer(answer)).toMatchObject({ ok: true, value: { outcome: { endpoint: { host: '192.0.2.1', port: 0x1234 } } } })

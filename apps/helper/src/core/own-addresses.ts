@@ -120,9 +120,11 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
   }
 
   #look(now: number, addresses: readonly InterfaceAddress[], effects: OwnAddressesEffect[]): void {
-    if (this.#interfaces !== null && JSON.stringify(addresses) === JSON.stringify(this.#interfaces)) return
     const first = this.#interfaces === null
+    const isSameNetwork = this.#interfaces !== null && networksOf(addresses) === networksOf(this.#interfaces)
     this.#interfaces = addresses
+    // What the system thinks of an address (preferred, temporary) changes our candidates, not what others see.
+    if (isSameNetwork) return
     // What others saw of the old network says nothing about the new one.
     this.#asked.clear()
     this.#samples = null
@@ -145,6 +147,7 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
     this.#measuring = true
     for (const server of servers) {
       for (const family of families) {
+        if (literalFamily(server) === (family === 4 ? 6 : 4)) continue
         const key = keyOf(server, family)
         this.#asked.set(key, { server, family, outcome: 'asking', sample: this.#asked.get(key)?.sample ?? null })
         this.#resolving++
@@ -289,6 +292,16 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
     this.#told = text
     effects.push({ type: 'reach', reach })
   }
+}
+
+/** Of a server that was given as an address; an address has no other family. */
+function literalFamily(server: string): AddressFamily | null {
+  if (server.startsWith('[')) return 6
+  return /^[0-9.]+:[0-9]+$/.test(server) ? 4 : null
+}
+
+function networksOf(addresses: readonly InterfaceAddress[]): string {
+  return JSON.stringify(addresses.map(({ host, name, prefixBits }) => [host, name, prefixBits]).sort())
 }
 
 function keyOf(server: string, family: AddressFamily): string {

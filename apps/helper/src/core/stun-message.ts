@@ -91,7 +91,8 @@ function decodeAddress(value: Uint8Array, mask: Uint8Array | undefined): Endpoin
   const family = value[1]
   const size = family === 1 ? 4 : family === 2 ? 16 : 0
   if (size === 0 || value.length !== 4 + size) return undefined
-  const plain = value.slice(2)
+  // A copy, since it is written to; `slice` of a Buffer would be none.
+  const plain = Uint8Array.from(value.subarray(2))
   if (mask !== undefined) {
     plain[0] = (plain[0] ?? 0) ^ (mask[0] ?? 0)
     plain[1] = (plain[1] ?? 0) ^ (mask[1] ?? 0)
