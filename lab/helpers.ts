@@ -38,6 +38,8 @@ export interface HelperOptions {
   readonly portMapping?: boolean
   readonly broker?: string
   readonly topics?: readonly string[]
+  /** Gets what the helper logged, when it has stopped. */
+  readonly onLog?: (log: string) => void
   /** What this build of the helper understands; the rest is left out. */
   readonly knownFlags: ReadonlySet<string>
 }
@@ -58,7 +60,7 @@ export async function startHelper(host: Host, options: HelperOptions): Promise<L
     storage,
     command: [
       ...options.program, 'start', '--json', '--no-open', '--ui-address', 'http://127.0.0.1:0', '--storage', storage, '--download-dir', downloads,
-      '--share-dir', options.shareDirectory,
+      '--share-dir', options.shareDirectory, ...(options.onLog === undefined ? [] : ['--verbose']),
       ...(stun.length === 0 ? ['--no-stun'] : stun.flatMap((server) => ['--stun-server', server])),
       ...(options.mdns === true ? [] : ['--no-mdns']),
       ...known(options.knownFlags, options.portMapping === true ? [] : ['--no-port-mapping']),
@@ -77,6 +79,7 @@ export async function startHelper(host: Host, options: HelperOptions): Promise<L
     },
     stop: async () => {
       await host.stopHelper({})
+      options.onLog?.(await host.helperErrors({}))
       await rm(root, { recursive: true, force: true })
     },
   }

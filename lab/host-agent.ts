@@ -52,7 +52,7 @@ export interface ReadOutcome {
 }
 
 /** Kept of a helper's standard error, for reports of failures. */
-const MAX_ERROR_CHARACTERS = 16_000
+const MAX_ERROR_CHARACTERS = 100_000
 
 /** A helper that was asked to stop and does not is ended. */
 const STOP_TIMEOUT_MS = 8_000

@@ -8,7 +8,7 @@ import type { SharedFile } from './meetings.ts'
 
 export interface Lab {
   readonly server: Host
-  readonly helper: Pick<HelperOptions, 'program' | 'shareDirectory' | 'knownFlags'>
+  readonly helper: Pick<HelperOptions, 'program' | 'shareDirectory' | 'knownFlags' | 'onLog'>
   readonly file: SharedFile
   /** One that takes seconds to fetch; made when it is first asked for. */
   largeFile(): Promise<SharedFile>
@@ -24,7 +24,8 @@ export interface Lab {
 const FILE_BYTES = 1 << 20
 const LARGE_FILE_BYTES = 24 << 20
 
-export async function openLab(program: readonly string[], tell: (line: string) => void): Promise<Lab> {
+/** @param logs also tell what every helper logs */
+export async function openLab(program: readonly string[], logs: boolean, tell: (line: string) => void): Promise<Lab> {
   await enterPrivateWorld()
   await buildInternet()
   const server = await openHost(SERVER)
@@ -39,7 +40,7 @@ export async function openLab(program: readonly string[], tell: (line: string) =
   return {
     server, tell, serveStun,
     largeFile: () => (large ??= makeShare(LARGE_FILE_BYTES)),
-    helper: { program, shareDirectory: directory, knownFlags: await readKnownFlags(program) },
+    helper: { program, shareDirectory: directory, knownFlags: await readKnownFlags(program), ...(logs ? { onLog: tell } : {}) },
     file: { path, content },
     nextSite: () => ++sites,
   }

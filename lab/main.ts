@@ -17,6 +17,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string' },
     only: { type: 'string' },
     helper: { type: 'string', default: '' },
+    logs: { type: 'boolean', default: false },
   },
 })
 
@@ -33,7 +34,7 @@ if (missing.length > 0) {
   tell(`lab skipped: ${missing.join(', ')} not installed (npm run lab -- --install, on Debian)`)
   process.exit(0)
 }
-const lab = await openLab([process.execPath, values.helper], tell)
+const lab = await openLab([process.execPath, values.helper], values.logs, tell)
 process.exitCode = positionals[0] === 'check' ? await check() : await runCells()
 process.exit()
 

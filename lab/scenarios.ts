@@ -194,7 +194,8 @@ function disturbed(
       if ((await bytes()) === undefined) return { ok: false, ms: null, detail: 'the download did not get going' }
       await disturb(sites)
       const happenedAt = monotonicNow()
-      const before = await settledBytes(a, transferId)
+      const before = await bytesOf(a, transferId)
+      if (before >= large.content.length) return { ok: false, ms: null, detail: 'the download was over before anything happened' }
       const again = await waitUntil(a, ({ transfers }) => transfers.find((known) => known.transferId === transferId && (known.bytes > before || known.state === 'done')), 90_000)
       const ms = again === undefined ? null : monotonicNow() - happenedAt
       const problem = await awaitDownload(a, transferId, large, 60_000)
@@ -214,8 +215,7 @@ function outage(lengthMs: number, quick: boolean): Scenario {
   })
 }
 
-/** What was under way when it happened may still arrive; that is not going on. */
-async function settledBytes(helper: LabHelper, transferId: string): Promise<number> {
+async function bytesOf(helper: LabHelper, transferId: string): Promise<number> {
   return (await helper.snapshot()).transfers.find((transfer) => transfer.transferId === transferId)?.bytes ?? 0
 }
 

@@ -46,7 +46,7 @@ export async function startAvahi(ns: string): Promise<Service & { readonly bus: 
   const bus = join(SCRATCH, `${ns}-bus`)
   const file = join(SCRATCH, `${ns}-avahi.conf`)
   const busFile = join(SCRATCH, `${ns}-bus.conf`)
-  await writeFile(busFile, `<busconfig><type>system</type><listen>unix:path=${bus}</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/><allow receive_type="method_call"/><allow send_destination="*"/></policy></busconfig>\n`)
+  await writeFile(busFile, `<busconfig><type>system</type><listen>unix:path=${bus}</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow send_type="signal"/><allow receive_type="method_call"/><allow receive_type="method_return"/><allow receive_type="error"/><allow receive_type="signal"/></policy></busconfig>\n`)
   await writeFile(file, `[server]\nhost-name=${ns}\nuse-ipv6=no\nallow-interfaces=eth0\n[wide-area]\nenable-wide-area=no\n`)
   const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${bus}` }
   await mkdir('/run/avahi-daemon', { recursive: true })
