@@ -23,8 +23,32 @@ afterEach(async () => {
   expect(world.errors).toEqual([])
 })
 
+/** The last that the network process was told of meeting. */
+const told = () => JSON.parse(world.network.calls.findLast((call) => call.startsWith('reach '))?.slice(6) ?? 'null') as unknown
 const policyOf = (peerId: PeerId) => world.network.policies.at(-1)?.peers.find((peer) => peer.peerId === peerId)
 const codeOf = (peerId: PeerId) => formatAnnounceCode({ version: 1, name: '', keyHash: keyHashOf(peerId), knockSecret: new Uint8Array(16), addresses: [{ host: '192.168.1.9', port: 1 }], natKind: 'unknown' })
+
+describe('what the network process says of meeting', () => {
+  it('who is in a topic, until it dies', async () => {
+    await api.joinTopic({ topic: 'book club' })
+    expect((await api.snapshot()).topics).toEqual([{ topic: 'book club', members: [PEER] }])
+    world.state.onNetworkDown()
+    expect((await api.snapshot()).topics).toEqual([{ topic: 'book club', members: [] }])
+    world.state.onNetworkEvent({ type: 'topics', topics: [{ topic: 'book club', members: [ASKER] }, { topic: 'left meanwhile', members: [PEER] }] })
+    expect((await api.snapshot()).topics).toEqual([{ topic: 'book club', members: [ASKER] }])
+  })
+
+  it('how it can be reached, with names and advice', async () => {
+    const report = await api.doctor()
+    expect(report).toMatchObject({
+      addresses: [{ address: '198.51.100.7:4433', family: 4, source: 'stun' }, { address: '192.168.1.20:4433', family: 4, source: 'interface' }],
+      stun: [{ mapped: '198.51.100.7:4433' }, { mapped: null }], udp: { v4: 4433, v6: null }, advice: [],
+    })
+    const owner = report.peers.find(({ peerId }) => peerId === null)
+    expect(owner).toMatchObject({ state: 'offline', attempts: [{ candidate: '203.0.113.9:4433', packets: 120 }] })
+    expect(owner?.advice[0]).toContain('They may be offline')
+  })
+})
 
 describe('what a UI decides reaches the network process', () => {
   it('whom to be connected to', async () => {
@@ -37,6 +61,27 @@ describe('what a UI decides reaches the network process', () => {
     expect(policyOf(PEER)).toMatchObject({ wanted: true })
     await api.forget({ peerId: PEER })
     expect(policyOf(PEER)).toBeUndefined()
+  })
+
+  it('how to meet', async () => {
+    await api.joinTopic({ topic: 'Book  Club' })
+    expect(told()).toMatchObject({ topics: ['book club'], mdns: true, portMapping: true, passMeOn: true })
+    await api.updateSettings({ localDiscovery: false, portMapping: false, passMeOn: false, mqttBrokers: ['mqtt://broker.example'] })
+    expect(told()).toEqual({ topics: ['book club'], mdns: false, portMapping: false, passMeOn: false, mqttBrokers: ['mqtt://broker.example'] })
+    await api.leaveTopic({ topic: 'book club' })
+    expect(told()).toMatchObject({ topics: [] })
+    for (let i = 0; i < 32; i++) await api.joinTopic({ topic: `topic ${i}` })
+    await expect(api.joinTopic({ topic: 'one more' })).rejects.toMatchObject({ code: 'too-large' })
+    expect(told()).toMatchObject({ topics: expect.not.arrayContaining(['one more']) as unknown })
+  })
+
+  it('whom to ask on the local network, without remembering them', async () => {
+    world.state.onNetworkEvent({ type: 'peer', peer: { peerId: ASKER, state: 'nearby', path: PATH, lastError: null } })
+    expect((await api.snapshot()).peers.find(({ peerId }) => peerId === ASKER)).toMatchObject({ state: 'nearby' })
+    await api.reconnect({ peerId: ASKER })
+    expect(policyOf(ASKER)).toBeUndefined()
+    world.state.onNetworkEvent({ type: 'peer', peer: { peerId: ASKER, state: 'offline', path: PATH, lastError: null } })
+    expect((await api.snapshot()).peers.map(({ peerId }) => peerId)).toEqual([PEER])
   })
 
   it('whom to keep out, by code too', async () => {

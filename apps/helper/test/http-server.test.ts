@@ -2,6 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openControlServer } from '../src/control/http-server.ts'
+import { defaultSettings } from '../src/control/settings.ts'
 import { API_TOKEN, type ControlWorld, PEER, openControlWorld } from './control-world.ts'
 import { rawRequest } from './http-raw.ts'
 
@@ -142,7 +143,8 @@ describe('the JSON API', () => {
     expect(await get('status')).toMatchObject({ peerId: world.peerId, network: 'ready' })
     expect(await get('peers')).toMatchObject([{ peerId: PEER, state: 'connected' }])
     for (const name of ['transfers', 'uploads', 'shares']) expect(await get(name)).toEqual([])
-    expect(await get('settings')).toEqual({ askBeforeAccepting: false, downloadDirectory: world.downloadDirectory })
+    expect(await get('settings')).toEqual(defaultSettings(world.downloadDirectory))
+    expect(await get('topics')).toEqual([])
   })
 
   it('calls methods and maps errors', async () => {

@@ -15,6 +15,7 @@ const VIEWS = {
   uploads: (snapshot) => snapshot.uploads,
   shares: (snapshot) => snapshot.shares,
   settings: (snapshot) => snapshot.settings,
+  topics: (snapshot) => snapshot.topics,
 } as const satisfies Record<string, (snapshot: ControlSnapshot) => unknown>
 
 const JSON_TYPE = /^application\/json\s*(;|$)/i
