@@ -1,10 +1,11 @@
 /** The lab's command line: which cells run, how often, and what is printed. Started by scripts/lab.mjs inside of namespaces of its own. */
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type PairCell, PAIR_CELLS } from './cells.ts'
 import { type CheckOutcome, runChecks } from './checks.ts'
 import { openLab } from './lab.ts'
 import { type CellResult, runPairCell } from './pair-runs.ts'
-import { formatPairs, formatScenarios } from './report.ts'
+import { formatPairs, formatScenarios, updateReadme } from './report.ts'
 import { type ScenarioResult, runScenario } from './scenario-runs.ts'
 import { SCENARIOS } from './scenarios.ts'
 import { missingTools } from './sites.ts'
@@ -17,9 +18,12 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string' },
     only: { type: 'string' },
     helper: { type: 'string', default: '' },
+    readme: { type: 'boolean', default: false },
     logs: { type: 'boolean', default: false },
   },
 })
+
+if (values.readme && (values.quick || values.only !== undefined)) throw new Error('--readme is for a whole run')
 
 /** Many where luck decides, a few where nothing but a mistake can fail. */
 const RUNS = { chance: 20, certain: 5, impossible: 2, quick: 1 }
@@ -31,7 +35,9 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 const tell = (line: string) => process.stderr.write(`${line}\n`)
 const missing = await missingTools()
 if (missing.length > 0) {
-  tell(`lab skipped: ${missing.join(', ')} not installed (npm run lab -- --install, on Debian)`)
+  const reason = `${missing.join(', ')} not installed (npm run lab -- --install, on Debian)`
+  tell(`lab skipped: ${reason}`)
+  if (values.json) await print(JSON.stringify({ skipped: reason, pairs: [] }))
   process.exit(0)
 }
 const lab = await openLab([process.execPath, values.helper], values.logs, tell)
@@ -63,6 +69,7 @@ async function runCells(): Promise<number> {
     scenarios.push(result)
     tell(formatScenarios([result]))
   }
+  if (values.readme) await updateReadme(fileURLToPath(new URL('../README.md', import.meta.url)), pairs)
   if (values.json) await print(JSON.stringify({ pairs, scenarios }))
   else await print(`\n${formatPairs(pairs)}\n\n${formatScenarios(scenarios)}`)
   return [...pairs, ...scenarios].every(({ asExpected }) => asExpected) ? 0 : 1

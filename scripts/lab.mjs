@@ -15,6 +15,7 @@ if (args.includes('--install')) process.exit(await install())
 const reason = await whyNoNamespaces()
 if (reason !== undefined) {
   say(`lab skipped: ${reason}`)
+  if (args.includes('--json')) console.log(JSON.stringify({ skipped: reason, pairs: [] }))
   process.exit(0)
 }
 await ensurePackages()

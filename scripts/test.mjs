@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { run, say } from './lib/run.mjs'
+import { captureOutput, run, say } from './lib/run.mjs'
 import { ensurePackages, requireNode } from './lib/install.mjs'
 
 requireNode()
@@ -75,6 +75,22 @@ await step('end to end', async () => {
   failed += report.stats.unexpected + report.stats.flaky
   for (const error of report.errors) count(error.message ?? 'end to end set-up', false)
   if (code !== 0 && report.stats.unexpected + report.stats.flaky + report.errors.length === 0) count('end to end tests ended cleanly', false)
+})
+
+await step('lab', async () => {
+  if (!built) return count('the lab needs a build', false)
+  const { code, output } = await captureOutput('node', ['scripts/lab.mjs', '--quick', '--json'])
+  let report
+  try {
+    report = JSON.parse(output)
+  } catch {
+    return count('the lab ran', false)
+  }
+  // It has said why already.
+  if (report.skipped !== undefined) return
+  for (const { a, b, note, asExpected } of report.pairs) count(`lab: ${a} and ${b}${note === '' ? '' : `, ${note}`}`, asExpected)
+  for (const { name, skipped, asExpected } of report.scenarios) if (skipped === undefined) count(`lab: ${name}`, asExpected)
+  if (code !== 0 && [...report.pairs, ...report.scenarios].every(({ asExpected }) => asExpected)) count('the lab ended cleanly', false)
 })
 
 await rm(reports, { recursive: true, force: true })

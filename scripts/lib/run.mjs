@@ -36,6 +36,17 @@ export function capture(command, args, { cwd = ROOT, env = {} } = {}) {
   })
 }
 
+/** Like `run`, but keeps stdout to itself. @returns {Promise<{ code: number, output: string }>} */
+export function captureOutput(command, args, { cwd = ROOT, env = {} } = {}) {
+  return new Promise((resolve) => {
+    let output = ''
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'], shell: NEEDS_SHELL })
+    child.stdout.on('data', (chunk) => (output += chunk))
+    child.on('error', () => resolve({ code: 1, output }))
+    child.on('close', (code) => resolve({ code: code ?? 1, output }))
+  })
+}
+
 export function say(text) {
   process.stderr.write(`${text}\n`)
 }
