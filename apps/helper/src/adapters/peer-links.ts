@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { CodedError, formatEndpoint, parseEndpoint } from '@harddrive-party/protocol'
 import type { Endpoint, HelloMessage, PeerId, SignedPeerRecord } from '@harddrive-party/protocol'
-import type { PeerPath, PeerState } from '@harddrive-party/protocol/control'
+import type { PeerPath, PeerState, PingInfo } from '@harddrive-party/protocol/control'
 import { keyHashText } from '../core/peer-link-state.ts'
 import { PeerLinksMachine } from '../core/peer-links.ts'
 import type { LinkStatus, LinksEffect, LinksInput, RecordOrigin } from '../core/peer-link-messages.ts'
@@ -67,7 +67,7 @@ export interface PeerLinks {
   /** @throws CodedError `not-found` when it is not asking */
   answerPeer(peerId: PeerId, accept: boolean): void
   /** @throws CodedError `offline`, and as `requestPing` */
-  ping(peerId: PeerId, options: { signal: AbortSignal }): Promise<{ rttMs: number; path: PeerPath }>
+  ping(peerId: PeerId, options: { signal: AbortSignal }): Promise<PingInfo>
   /** The connection to send requests on; undefined unless the peer is `connected`. Ask anew for every request. */
   connection(peerId: PeerId): PeerConnection | undefined
   statuses(): PeerStatus[]
@@ -178,11 +178,11 @@ class OpenPeerLinks implements PeerLinks {
     this.#driven.input({ type: 'answer', peerId, accept })
   }
 
-  async ping(peerId: PeerId, { signal }: { signal: AbortSignal }): Promise<{ rttMs: number; path: PeerPath }> {
+  async ping(peerId: PeerId, { signal }: { signal: AbortSignal }): Promise<PingInfo> {
     const connection = this.connection(peerId)
     if (!connection) throw new CodedError('offline', 'this peer is not connected')
     const rttMs = await requestPing(connection, { signal })
-    return { rttMs, path: this.#pathOf(connection) }
+    return { rttMs, path: this.#pathOf(connection), packets: connection.packets ?? null }
   }
 
   connection(peerId: PeerId): PeerConnection | undefined {
@@ -386,7 +386,7 @@ class OpenPeerLinks implements PeerLinks {
     // One UDP socket dials and listens, so where a QUIC peer is seen it can be dialled; a TCP peer dials from another port.
     const seen = reachedAt ? [reachedAt] : connection.transport === 'quic' ? [connection.remote] : []
     const knockSecret = Buffer.from(theirs.knockSecret).toString('hex')
-    this.#options.emit({ type: 'peer-known', peerId, knockSecret, addresses: believedAddresses(seen, theirs.addresses) })
+    this.#options.emit({ type: 'peer-known', peerId, knockSecret, addresses: believedAddresses(seen, theirs.addresses), worked: seen.map(formatEndpoint) })
   }
 
   #ownHello(open: OpenLink): HelloMessage {

@@ -8,6 +8,7 @@ import { peerName } from '@harddrive-party/protocol/peer-name'
 import * as v from 'valibot'
 import type { Store } from '../adapters/store.ts'
 import type { KnownPeer, PeerStatus } from '../network/network-api.ts'
+import { MAX_KNOWN_ADDRESSES, type WorkedAddress, dialOrder, rememberWorked } from './known-addresses.ts'
 import type { PeerBook } from './services.ts'
 
 export interface PeerBookOptions {
@@ -20,9 +21,13 @@ export interface PeerBookOptions {
 
 /** More friends than anyone has; whoever was not seen for longest makes room. */
 const MAX_PEERS = 5_000
-const MAX_ADDRESSES = 16
 /** `[ipv6]:port` has at most 47 characters. */
 const MAX_ADDRESS_CHARACTERS = 64
+
+/** A signed record has at most 1,024 bytes. */
+const MAX_RECORD_DIGITS = 2_048
+
+const ADDRESS = v.pipe(v.string(), v.maxLength(MAX_ADDRESS_CHARACTERS))
 
 const RECORD = v.strictObject({
   peerId: v.pipe(v.string(), v.check((text) => parsePeerId(text).ok)),
@@ -30,13 +35,18 @@ const RECORD = v.strictObject({
   wanted: v.boolean(),
   /** False for somebody who was blocked before ever being let in. */
   met: v.boolean(),
-  addresses: v.pipe(v.array(v.pipe(v.string(), v.maxLength(MAX_ADDRESS_CHARACTERS))), v.maxLength(MAX_ADDRESSES)),
+  /** What it said in its last hello, after where it was seen. */
+  addresses: v.pipe(v.array(ADDRESS), v.maxLength(MAX_KNOWN_ADDRESSES)),
+  worked: v.optional(v.pipe(v.array(v.strictTuple([ADDRESS, v.number()])), v.maxLength(MAX_KNOWN_ADDRESSES)), []),
+  record: v.optional(v.nullable(v.pipe(v.string(), v.maxLength(MAX_RECORD_DIGITS), v.regex(/^(?:[0-9a-f]{2})+$/))), null),
   knockSecret: v.nullable(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),
   lastSeenAt: v.nullable(v.number()),
   sharedBytes: v.nullable(v.number()),
 })
 
 interface PeerRecord extends KnownPeer {
+  readonly worked: readonly WorkedAddress[]
+  readonly record: string | null
   readonly met: boolean
   readonly lastSeenAt: number | null
   readonly sharedBytes: number | null
@@ -96,7 +106,7 @@ export function createPeerBook(options: PeerBookOptions): PeerBook {
   }
   const remember = (peerId: PeerId, fields: Partial<PeerRecord>) => {
     if (!records.has(peerId)) makeRoom()
-    const fresh = { peerId, blocked: false, wanted: true, met: false, addresses: [], knockSecret: null, lastSeenAt: null, sharedBytes: null }
+    const fresh = { peerId, blocked: false, wanted: true, met: false, addresses: [], worked: [], record: null, knockSecret: null, lastSeenAt: null, sharedBytes: null }
     save({ ...(records.get(peerId) ?? fresh), ...fields })
   }
   const takeStatus = (status: PeerStatus) => {
@@ -113,13 +123,15 @@ export function createPeerBook(options: PeerBookOptions): PeerBook {
     infos: () => [...new Set([...records.keys(), ...statuses.keys()])].flatMap((peerId) => info(peerId) ?? []),
     info,
     nameOf: (peerId) => peerName(peerId),
-    known: () => [...records.values()].map(({ peerId, blocked, wanted, met, addresses, knockSecret }) => ({ peerId, blocked, wanted: wanted && met, addresses, knockSecret })),
+    known: () => [...records.values()].map(({ peerId, blocked, wanted, met, addresses, worked, record, knockSecret }) => ({
+      peerId, blocked, wanted: wanted && met, addresses: dialOrder(worked, addresses, now()), knockSecret, ...(record === null ? {} : { record }),
+    })),
     setWanted: (peerId, wanted) => {
       change(peerId, { wanted })
       tell(peerId)
     },
     setBlocked: (peerId, blocked) => {
-      if (blocked) remember(peerId, { blocked })
+      if (blocked) remember(peerId, { blocked, record: null })
       else if (records.get(peerId)?.met === false) drop(peerId)
       else change(peerId, { blocked })
       tell(peerId)
@@ -136,13 +148,22 @@ export function createPeerBook(options: PeerBookOptions): PeerBook {
     },
     onNetworkEvent: (event) => {
       if (event.type === 'peer') takeStatus(event.peer)
+      if (event.type === 'peer-record' && event.record.length <= MAX_RECORD_DIGITS) change(event.peerId, { record: event.record, knockSecret: event.knockSecret })
       if (event.type !== 'peer-known') return
       const { peerId, knockSecret } = event
-      const addresses = event.addresses.filter((address) => address.length <= MAX_ADDRESS_CHARACTERS).slice(0, MAX_ADDRESSES)
-      remember(peerId, { met: true, wanted: true, knockSecret, addresses: addresses.length > 0 ? addresses : (records.get(peerId)?.addresses ?? []), lastSeenAt: now() })
+      const before = records.get(peerId)
+      const addresses = event.addresses.filter(isShort).slice(0, MAX_KNOWN_ADDRESSES)
+      remember(peerId, {
+        met: true, wanted: true, knockSecret, addresses: addresses.length > 0 ? addresses : (before?.addresses ?? []), lastSeenAt: now(),
+        worked: rememberWorked(before?.worked ?? [], (event.worked ?? []).filter(isShort), now()),
+      })
       tell(peerId)
     },
   }
+}
+
+function isShort(address: string): boolean {
+  return address.length <= MAX_ADDRESS_CHARACTERS
 }
 
 function combine(record: PeerRecord | undefined, status: PeerStatus | undefined): PeerInfo['state'] {

@@ -1,5 +1,5 @@
 import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, PeerId, SharePath } from '@harddrive-party/protocol'
-import type { DiscoveryReport, PeerPath, PeerState, ReachAttempt, TopicInfo, UploadInfo } from '@harddrive-party/protocol/control'
+import type { DiscoveryReport, PeerPath, PeerState, PingInfo, ReachAttempt, TopicInfo, UploadInfo } from '@harddrive-party/protocol/control'
 import type { OwnReach } from '../core/own-reach.ts'
 
 /**
@@ -15,7 +15,7 @@ export interface NetworkApi {
   disconnect(args: { peerId: PeerId }): Promise<void>
   reconnect(args: { peerId: PeerId }): Promise<void>
   answerPeer(args: { peerId: PeerId; accept: boolean }): Promise<void>
-  ping(args: { peerId: PeerId }): Promise<{ rttMs: number; path: PeerPath }>
+  ping(args: { peerId: PeerId }): Promise<PingInfo>
   list(args: { peerId: PeerId; request: ListRequest }): Promise<ListPage>
   /** Starts fetching one file; the outcome comes as events. The same `jobId` again is a no-op while it runs. */
   startFile(args: FileJob): Promise<void>
@@ -135,8 +135,8 @@ export type NetworkEvent =
   | { readonly type: 'no-transport'; readonly reason: string }
   | { readonly type: 'addresses'; readonly addresses: readonly string[]; readonly natKind: NatKind }
   | { readonly type: 'peer'; readonly peer: PeerStatus }
-  /** A peer completed hello and policy lets it in, or we asked for it: remember it. */
-  | { readonly type: 'peer-known'; readonly peerId: PeerId; readonly knockSecret: string; readonly addresses: readonly string[] }
+  /** A peer completed hello and policy lets it in, or we asked for it: remember it. `worked`: of the addresses, where it was reached just now. */
+  | { readonly type: 'peer-known'; readonly peerId: PeerId; readonly knockSecret: string; readonly addresses: readonly string[]; readonly worked?: readonly string[] }
   /** A newer signed record (hex) of somebody we know, and the knock secret in it: remember both. */
   | { readonly type: 'peer-record'; readonly peerId: PeerId; readonly record: string; readonly knockSecret: string }
   | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
