@@ -182,6 +182,20 @@ describe('our own reach', () => {
     expect(world.reach.nat.v4).toBe('unknown')
   })
 
+  it('doubts the mapping after a silence, even a short one: the router may have started anew', () => {
+    const world = new World().interfaces(LAN)
+    world.nat = () => null
+    world.until(KEEP_ALIVE_MS + 12_000)
+    world.nat = () => OUTSIDE
+    world.until(60_000)
+    expect(world.renewals).toBe(1)
+    world.nat = () => null
+    world.until(120_000)
+    world.nat = () => OUTSIDE
+    world.until(200_000)
+    expect(world.renewals).toBe(2)
+  })
+
   it('forgets everything of the old network, and asks on the new one', () => {
     const world = new World().interfaces(LAN)
     world.nat = () => ({ host: '46.21.22.9', port: 1 })

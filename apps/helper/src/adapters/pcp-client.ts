@@ -28,12 +28,14 @@ export interface PcpClientOptions {
   readonly nonce: Uint8Array
   /** `held` has changed, or it has become clear that there is nothing to be had (for now). */
   readonly onChange: (outcome: 'mapped' | 'none') => void
+  /** The router says that nobody listens there. It is asked a few times more, but something else may be tried meanwhile. */
+  readonly onUnreachable: () => void
   readonly clock?: Clock
 }
 
 /** @returns null when no socket can be bound to that address */
 export async function openPcpClient(options: PcpClientOptions): Promise<PcpClient | null> {
-  const { gateway, client, port, nonce, onChange, clock = systemClock } = options
+  const { gateway, client, port, nonce, onChange, onUnreachable, clock = systemClock } = options
   const socket = await connectedSocket(client, gateway, options.gatewayPort ?? PCP_PORT)
   if (socket === null) return null
   let held: PcpClient['held'] = null
@@ -57,6 +59,7 @@ export async function openPcpClient(options: PcpClientOptions): Promise<PcpClien
     }
   }, clock)
   socket.on('message', (bytes) => driven.input({ type: 'datagram', bytes }))
+  socket.on('error', onUnreachable)
   return {
     get held() {
       return held
@@ -110,7 +113,7 @@ function connectedSocket(address: string, gateway: string, port: number): Promis
     socket.bind({ port: 0, address, exclusive: true }, () => {
       socket.connect(port, gateway, () => {
         socket.off('error', fail)
-        // "Port unreachable": the router speaks neither protocol, or not yet. Silence ends the same way.
+        // There must be a listener from here on, and whoever opens the socket adds theirs a turn later.
         socket.on('error', () => {})
         resolve(socket)
       })

@@ -32,7 +32,7 @@ export interface PortMappingOptions {
 }
 
 /** PCP answers within milliseconds where it exists; UPnP means a search by multicast, so it comes second. */
-const UPNP_AFTER_MS = 1_000
+const UPNP_AFTER_MS = 400
 /** Temporary addresses come and go; the one we send with and a lasting one are enough. */
 const MAX_PINHOLES = 2
 
@@ -113,6 +113,9 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
         onChange: (outcome) => {
           if (outcome === 'none' && client === wish.v4) beginUpnp()
           tell()
+        },
+        onUnreachable: () => {
+          if (client === wish.v4) beginUpnp()
         },
       })
       if (opened === null) return

@@ -185,6 +185,8 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
     for (const effect of running.probe.step(now, input)) {
       if (effect.type === 'send') effects.push(effect)
       else if (effect.type === 'sample') {
+        // After a silence the router may have started anew, and lost what it gave us.
+        if (this.#misses > 0) effects.push({ type: 'renew-mapping' })
         this.#misses = 0
         const known = this.#asked.get(running.key)?.sample
         if (known === null || known === undefined || sameEndpoint(known.mapped, effect.sample.mapped)) continue
@@ -205,6 +207,7 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
     if (!this.#measuring || this.#resolving > 0 || this.#probes.size > 0) return
     this.#measuring = false
     const answered = [...this.#asked.values()].some(({ outcome }) => outcome === 'mapped')
+    if (answered && this.#failures > 0) effects.push({ type: 'renew-mapping' })
     this.#failures = answered ? 0 : this.#failures + 1
     const samples = this.#samplesOf(4)
     if (isHard(this.#natOf(4).kind)) effects.push({ type: 'sample-ports', round: this.#round, servers: samples.map(({ server }) => server) })
