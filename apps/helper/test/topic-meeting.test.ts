@@ -3,6 +3,7 @@ import { type PeerId, type PeerRecord, type SignedPeerRecord, peerIdFromKey } fr
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ANNOUNCEMENT_WINDOW_MS, ANSWER_SPREAD_MS, ASK_EVERY_MS, MAX_TOPIC_MEMBERS, MEMBER_SILENCE_MS, type TopicEffect, TopicMeeting } from '../src/core/topic-meeting.ts'
+import { seededRandom } from './world.ts'
 
 const UNIX = 1_700_000_000_000
 const idOf = (number: number): PeerId => peerIdFromKey(Uint8Array.from({ length: 32 }, (_, i) => (i < 2 ? (number >> (8 * i)) & 0xff : 1)))
@@ -121,17 +122,6 @@ describe('a member', () => {
   })
 })
 
-/** Uniform in [0, 1), the same for the same seed (a 32-bit counter, mixed). */
-function uniform(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
 /** Everybody hears everything that is not lost, a little later; what is repeated comes again. */
 function world(count: number, { loss, delay, random }: { loss: number; delay: number; random: () => number }, until: number) {
   const members = Array.from({ length: count }, (_, i) => meetingOf(i + 1, random))
@@ -182,7 +172,7 @@ describe('members together', () => {
 
   it('all know all in the end, whatever is lost and repeated', () => {
     fc.assert(fc.property(fc.integer({ min: 2, max: 6 }), fc.integer(), (count, seed) => {
-      const { met, said } = world(count, { loss: 0.2, delay: 100, random: uniform(seed) }, 200_000)
+      const { met, said } = world(count, { loss: 0.2, delay: 100, random: seededRandom(seed) }, 200_000)
       for (const times of met) expect(times.size).toBe(count - 1)
       expect(said).toBeLessThan(count * (8 + 8 * count))
     }), { numRuns: 4 })

@@ -70,6 +70,8 @@ export function openTopics(options: TopicsOptions): Topics {
   /** By the topic in its one form; null while its keys are being derived. */
   const joined = new Map<string, Joined | null>()
   let lastAt = 0
+  /** What the carriers were told to listen under. */
+  let listened: readonly string[] = []
   let cancelNames: (() => void) | undefined
   let closed = false
 
@@ -131,10 +133,10 @@ export function openTopics(options: TopicsOptions): Topics {
     cancelNames = undefined
     if (closed) return
     const now = unixMs()
-    const before = namesOf(all())
     for (const topic of all()) topic.names = rendezvousNames(topic.keys, now)
     const names = namesOf(all())
-    if (names.join() !== before.join()) for (const carrier of carriers) carrier.setNames(names)
+    if (names.join() !== listened.join()) for (const carrier of carriers) carrier.setNames(names)
+    listened = names
     if (all().length > 0) cancelNames = clock.wakeAfter(Math.min(NAMES_CHECK_MS, Math.max(1, nextNameChange(now) - now)), refreshNames)
   }
 
@@ -162,7 +164,7 @@ export function openTopics(options: TopicsOptions): Topics {
       const budgets = new Map<string, TokenBucket>()
       const carrier = open({ onMessage: (name, bytes) => onMessage(name, bytes, budgets), onOpen: announce })
       carriers.add(carrier)
-      carrier.setNames(namesOf(all()))
+      carrier.setNames(listened)
       return {
         remove: () => {
           carriers.delete(carrier)
