@@ -152,12 +152,12 @@ describe('--json', () => {
   })
 
   it('connect and ping', async () => {
-    const fake = session({ connect: async () => ({ peerId: ID, state: 'connected' }), ping: async () => ({ rttMs: 2, path: PATH }) }, { json: true })
+    const fake = session({ connect: async () => ({ peerId: ID, state: 'connected' }), ping: async () => ({ rttMs: 2, path: PATH, packets: null }) }, { json: true })
     await connectPeer(fake, 'code')
     await pingPeer(fake, 'brave-otter', { count: 1 })
     expect(parsed(fake)).toEqual([
       { id: ID, name: 'Brave Otter', state: 'connected' },
-      { rttMs: 2, path: PATH, sent: 1, answered: 1, lossPercent: 0, rtt: { min: 2, average: 2, max: 2 } },
+      { rttMs: 2, path: PATH, sent: 1, answered: 1, lossPercent: 0, rtt: { min: 2, average: 2, max: 2 }, packets: null },
     ])
   })
 
@@ -167,11 +167,11 @@ describe('--json', () => {
       ping: async () => {
         const rttMs = answers.shift()
         if (typeof rttMs !== 'number') throw new CodedError('timed-out', 'no answer')
-        return { rttMs, path: PATH }
+        return { rttMs, path: PATH, packets: { sent: 10 * rttMs, lost: rttMs / 10 } }
       },
     }, { json: true })
     await pingPeer(fake, 'brave-otter', { count: 4, intervalMs: 0 })
-    expect(parsed(fake)).toEqual([{ rttMs: 20, path: PATH, sent: 4, answered: 3, lossPercent: 25, rtt: { min: 10, average: 20, max: 30 } }])
+    expect(parsed(fake)).toEqual([{ rttMs: 20, path: PATH, sent: 4, answered: 3, lossPercent: 25, rtt: { min: 10, average: 20, max: 30 }, packets: { sent: 100, lost: 1 } }])
   })
 
   it('ping: fails when nobody answers, and at once when there is nobody to ask', async () => {
@@ -221,10 +221,12 @@ describe('for people', () => {
   })
 
   it('ping: the path and the times', async () => {
-    const fake = session({ ping: async () => ({ rttMs: 2, path: { ...PATH, kind: 'punched' } }) })
+    let sent = 0
+    const fake = session({ ping: async () => ({ rttMs: 2, path: { ...PATH, kind: 'punched' }, packets: { sent: (sent += 7), lost: 1 } }) })
     await pingPeer(fake, 'brave-otter', { count: 2, intervalMs: 0 })
-    expect(fake.lines.at(-2)).toBe('through NATs, opened from both sides (quic, 192.168.1.2:4433)')
-    expect(fake.lines.at(-1)).toBe('2 of 2 answered, 0 % lost; 2.0 / 2.0 / 2.0 ms (shortest, average, longest)')
+    expect(fake.lines.at(-1)).toBe('0 of 7 packets were lost on the way and said again')
+    expect(fake.lines.at(-3)).toBe('through NATs, opened from both sides (quic, 192.168.1.2:4433)')
+    expect(fake.lines.at(-2)).toBe('2 of 2 answered, 0 % lost; 2.0 / 2.0 / 2.0 ms (shortest, average, longest)')
   })
 
   it('says how to connect to somebody nearby', async () => {

@@ -42,7 +42,7 @@ export function createFakeNetwork(options: { peerId: PeerId; library: readonly E
     },
     ping: async ({ peerId }) => {
       requireConnection(peerId)
-      return { rttMs: 2, path }
+      return { rttMs: 2, path, packets: { sent: 12, lost: 1 } }
     },
     list: async ({ peerId, request }) => {
       requireConnection(peerId)

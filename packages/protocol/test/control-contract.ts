@@ -308,7 +308,7 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
     it('disconnects, reconnects, blocks, unblocks and forgets a peer', async () => {
       const { peerId } = fixture
       const becomes = (...states: string[]) => until(({ peers }) => peers.some((peer) => peer.peerId === peerId && states.includes(peer.state)))
-      expect(await api.ping({ peerId })).toEqual({ rttMs: expect.any(Number), path: expect.objectContaining({ address: expect.any(String) }) })
+      expect(await api.ping({ peerId })).toEqual({ rttMs: expect.any(Number), path: expect.objectContaining({ address: expect.any(String) }), packets: { sent: expect.any(Number), lost: expect.any(Number) } })
       await api.disconnect({ peerId })
       await becomes('away')
       await failsWith('offline', api.list({ peerId, recursive: false, limit: 1 }))

@@ -43,6 +43,8 @@ export interface PeerConnection {
   readonly remote: Endpoint
   /** Smoothed round-trip time in milliseconds, null before the first sample. */
   readonly rttMs: number | null
+  /** Packets sent so far, and how many of them were lost; absent where the transport does not know. */
+  readonly packets?: { readonly sent: number; readonly lost: number }
   /** Set once by the owner: a stream the peer opened. Streams that arrive earlier are kept. */
   onStream: ((stream: PeerStream) => void) | null
   /** Set once by the owner: called exactly once when the connection has ended, for whatever reason. */

@@ -105,7 +105,7 @@ export function buildProgram(actions: ProgramActions): Command {
     .action(helper((session) => listPeers(session)))
   command('ping <peer>', 'Measure the round trip to a connected peer, and show the path.')
     .addOption(new Option('--count <n>', 'how many times').argParser(parseCount).default(4))
-    .addHelpText('after', '\nA path is one of: this computer (loopback), same network (lan), direct over IPv6 (ipv6), direct, mapped (an open port of a router), punched (through NATs).\n--json: {rttMs, path, sent, answered, lossPercent, rtt: {min, average, max}}; rttMs is the average')
+    .addHelpText('after', '\nA path is one of: this computer (loopback), same network (lan), direct over IPv6 (ipv6), direct, mapped (an open port of a router), punched (through NATs).\n--json: {rttMs, path, sent, answered, lossPercent, rtt: {min, average, max}, packets: {sent, lost}}; rttMs is the average')
     .action(helper((session, peer: string, options: { count: number }) => pingPeer(session, peer, options)))
   command('doctor [peer]', 'Say how you can be reached, what was tried to reach others, and what would help.')
     .addHelpText('after', '\nExamples:\n  $ hdp doctor\n  $ hdp doctor brave-otter\n  $ hdp doctor --json | jq .advice\n\n--json: {addresses, nat: {v4, v6}, udp, stun, mapping, discovery: {mdns, topics, brokers},\n  peers: [{peerId, name, state, path, attempts: [{at, candidate, source, method, outcome, message, ms, packets}], advice}], advice}')

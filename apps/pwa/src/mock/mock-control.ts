@@ -177,7 +177,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     async ping({ peerId }) {
       const { path } = knownPeer(peerId)
       if (path === null) throw new CodedError('offline', 'this peer is not connected')
-      return { rttMs: path.rttMs ?? 1, path }
+      return { rttMs: path.rttMs ?? 1, path, packets: { sent: 120, lost: 0 } }
     },
     async list({ peerId, ...request }) {
       if (peerId === null) return listTree([...mine.values()].map(({ node }) => node), request)

@@ -152,6 +152,8 @@ export interface PeerPath {
 export interface PingInfo {
   readonly rttMs: number
   readonly path: PeerPath
+  /** Packets that we have sent on this connection, and how many of them were lost and said again; null where nobody counts. */
+  readonly packets: { readonly sent: number; readonly lost: number } | null
 }
 
 export interface ShareInfo {

@@ -97,6 +97,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   #packetsTotal = 0
   #lastFlush = Number.NEGATIVE_INFINITY
   #rttMs = 0
+  #sentAndLost = { sent: 0, lost: 0 }
   #figuresAt = Number.NEGATIVE_INFINITY
   readonly #handshakeBy: number
   /** When the engine's own timer is due. */
@@ -148,6 +149,14 @@ export class QuicConnection implements PeerConnection, StreamOwner {
     if (!this.#established) return null
     if (!this.ended) this.#rttMs = this.native.pathStats()[0]?.rtt ?? this.#rttMs
     return this.#rttMs
+  }
+
+  get packets(): { readonly sent: number; readonly lost: number } {
+    if (!this.ended) {
+      const { sent, lost } = this.native.stats()
+      this.#sentAndLost = { sent, lost }
+    }
+    return this.#sentAndLost
   }
 
   get established(): boolean {

@@ -71,9 +71,19 @@ export async function pingPeer(session: HelperSession, text: string, { count, in
   const times = answers.map(({ rttMs }) => rttMs)
   const rtt = { min: Math.min(...times), average: times.reduce((sum, ms) => sum + ms, 0) / times.length, max: Math.max(...times) }
   const lossPercent = (100 * (count - answers.length)) / count
-  if (output.json) return output.line(JSON.stringify({ rttMs: rtt.average, path: last.path, sent: count, answered: answers.length, lossPercent, rtt }))
+  const packets = packetsOf(answers[0], last)
+  if (output.json) return output.line(JSON.stringify({ rttMs: rtt.average, path: last.path, sent: count, answered: answers.length, lossPercent, rtt, packets }))
   await output.line(`${PATH_KIND_WORDS[last.path.kind]} (${last.path.transport}, ${last.path.address})`)
   await output.line(`${answers.length} of ${count} answered, ${Math.round(lossPercent)} % lost; ${rtt.min.toFixed(1)} / ${rtt.average.toFixed(1)} / ${rtt.max.toFixed(1)} ms (shortest, average, longest)`)
+  if (packets !== null && packets.sent > 0) await output.line(`${packets.lost} of ${packets.sent} packets were lost on the way and said again`)
+}
+
+/** What the connection sent between the first answer and the last. */
+function packetsOf(first: PingInfo | undefined, last: PingInfo): PingInfo['packets'] {
+  if (first?.packets == null || last.packets === null) return null
+  // A connection that was replaced meanwhile counts anew.
+  if (last.packets.sent < first.packets.sent) return last.packets
+  return { sent: last.packets.sent - first.packets.sent, lost: last.packets.lost - first.packets.lost }
 }
 
 const DECISIONS = {
