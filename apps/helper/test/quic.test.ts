@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { CodedError } from '@harddrive-party/protocol'
+import { CodedError, PROBE_BYTES, PUNCH_BYTES } from '@harddrive-party/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { certificateFromSeed } from '../src/adapters/certificate.ts'
 import { targets } from '../src/adapters/quic/native.ts'
-import { parseLongHeader, sourceNetwork } from '../src/adapters/quic/packet-header.ts'
+import { parseLongHeader, sourceNetwork, splitOwnDatagrams } from '../src/adapters/quic/packet-header.ts'
 import { openQuicTransport, type QuicTransport } from '../src/adapters/quic/quic-transport.ts'
 import { MAX_UNREAD_BYTES, StreamTable } from '../src/adapters/quic/stream-table.ts'
 import {
@@ -156,6 +156,15 @@ describe('the parts of the QUIC transport', () => {
     expect(targets('darwin', 'arm64')).toEqual(['darwin-arm64', 'darwin-universal'])
     expect(targets('win32', 'x64')).toEqual(['win32-x64'])
     expect([targets('win32', 'arm64'), targets('sunos', 'x64'), targets('linux', 'riscv64')]).toEqual([[], [], []])
+  })
+
+  it('take apart what the kernel has joined', () => {
+    const knocks = [1, 2, 3].map((fill) => Buffer.concat([Buffer.of(0x32), Buffer.alloc(PUNCH_BYTES - 1, fill)]))
+    const probes = [1, 2].map((fill) => Buffer.concat([Buffer.of(0x31), Buffer.alloc(PROBE_BYTES - 1, fill)]))
+    for (const datagrams of [knocks, probes]) expect(splitOwnDatagrams(Buffer.concat(datagrams))).toEqual(datagrams)
+    for (const odd of [Buffer.of(0x32), Buffer.of(0x30), Buffer.alloc(PUNCH_BYTES + 1, 0x33), Buffer.alloc(PROBE_BYTES - 1, 0x30)]) {
+      expect(splitOwnDatagrams(odd)).toEqual([odd])
+    }
   })
 
   it('count a source by its customer', () => {

@@ -1,7 +1,7 @@
-import { createSocket } from 'node:dgram'
+import { createSocket, Socket } from 'node:dgram'
 import type { RemoteInfo } from 'node:dgram'
-import { afterEach, describe, expect, it } from 'vitest'
-import { familyOf, MAX_QUEUED_PACKETS, openUdpSockets, type UdpOptions, type UdpSockets } from '../src/adapters/udp-socket.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { familyOf, MAX_EXTRA_SOCKETS, MAX_QUEUED_PACKETS, openUdpSockets, type UdpOptions, type UdpSockets } from '../src/adapters/udp-socket.ts'
 
 describe('UDP sockets', () => {
   const opened: UdpSockets[] = []
@@ -13,6 +13,7 @@ describe('UDP sockets', () => {
   }
 
   afterEach(async () => {
+    vi.restoreAllMocks()
     await Promise.all(opened.splice(0).map((sockets) => sockets.close()))
   })
 
@@ -105,6 +106,65 @@ describe('UDP sockets', () => {
 
   it('know a family by its address', () => {
     expect([familyOf('192.0.2.1'), familyOf('2001:db8::1'), familyOf('fe80::1%eth0')]).toEqual(['v4', 'v6', 'v6'])
+  })
+
+  it('open extra ones, which send and receive under their own number and port', async () => {
+    const heard = new Promise<{ bytes: string; from: number; socket: number }>((resolve) => {
+      void open({ onDatagram: (bytes, from, socket) => resolve({ bytes: String(bytes), from: from.port, socket }) }).then(async (to) => {
+        const [inward] = await to.openExtra('v4', 1)
+        const from = await open({ onDatagram: (_, { port }) => from.send(Buffer.from('back'), { host: '127.0.0.1', port }, { socket: outward }) })
+        const [outward] = await from.openExtra('v4', 1)
+        to.send(Buffer.from('there'), { host: '127.0.0.1', port: from.ports.v4! }, { socket: inward })
+      })
+    })
+    const { bytes, from, socket } = await heard
+    expect(bytes).toBe('back')
+    expect(opened.map(({ ports }) => ports.v4)).not.toContain(from)
+    expect(socket).toBeGreaterThan(0)
+  })
+
+  it('are bounded in number, and closed for good', async () => {
+    const sockets = await open()
+    const ids = await sockets.openExtra('v4', 3)
+    expect(new Set(ids).size).toBe(3)
+    await expect(sockets.openExtra('v4', MAX_EXTRA_SOCKETS - 2)).rejects.toMatchObject({ code: 'busy' })
+    expect(ids.map((id) => [sockets.has(id, 'v4'), sockets.has(id, 'v6')])).toEqual([[true, false], [true, false], [true, false]])
+    sockets.closeExtra([...ids, 9_999])
+    expect(sockets.extra).toBe(0)
+    expect(sockets.send(new Uint8Array(1), { host: '127.0.0.1', port: 9 }, { socket: ids[0] })).toBe(false)
+    const [next] = await sockets.openExtra('v4', 1)
+    expect(ids).not.toContain(next)
+  })
+
+  it('give one datagram few hops, and the next ones the usual number again', async () => {
+    const sockets = await open()
+    const deeds: string[] = []
+    const setTTL = Socket.prototype.setTTL
+    vi.spyOn(Socket.prototype, 'setTTL').mockImplementation(function (this: Socket, ttl) {
+      deeds.push(`ttl ${ttl}`)
+      return setTTL.call(this, ttl)
+    })
+    const send = Socket.prototype.send
+    vi.spyOn(Socket.prototype, 'send').mockImplementation(function (this: Socket, ...args: unknown[]) {
+      deeds.push(`send ${(args[0] as Uint8Array).length}`)
+      return (send as (...args: unknown[]) => void).apply(this, args)
+    })
+    const to = { host: '127.0.0.1', port: sockets.ports.v4! }
+    sockets.send(new Uint8Array(1), to, { ttl: 3 })
+    sockets.send(new Uint8Array(2), to)
+    // Refused by the system, at once.
+    sockets.send(new Uint8Array(3), { host: '127.0.0.1', port: 70_000 }, { ttl: 3 })
+    expect(deeds).toEqual(['ttl 3', 'send 1', 'ttl 64', 'send 2', 'ttl 3', 'send 3', 'ttl 64'])
+  })
+
+  it('rather lose a datagram than let others have its few hops', async () => {
+    const sockets = await open()
+    vi.spyOn(Socket.prototype, 'getSendQueueCount').mockReturnValue(1)
+    const send = vi.spyOn(Socket.prototype, 'send')
+    const setTTL = vi.spyOn(Socket.prototype, 'setTTL')
+    expect(sockets.send(new Uint8Array(1), { host: '127.0.0.1', port: 9 }, { ttl: 3 })).toBe(true)
+    expect([send, setTTL].map(({ mock }) => mock.calls.length)).toEqual([0, 0])
+    expect(sockets.queued).toBe(0)
   })
 })
 

@@ -18,7 +18,7 @@ export const MAX_DIAL_ADDRESSES = 32
 export const PUNCH_DELAY_MS = 300
 
 /** Addresses behind a NAT are dialled as they are only after this: by then both sides have knocked in a way that does no harm. */
-export const LATE_DIAL_MS = 700
+export const LATE_DIAL_MS = 600
 
 /** The whole takes no longer, whatever the single attempts do: a person waits for the outcome. */
 export const MAX_DIALLING_MS = 14_000

@@ -1,7 +1,8 @@
 /** One dial: tries, tries again beside it when there is silence, and settles on the first answer of the right peer. */
 import { CodedError, type ErrorCode, keyHashOf, type PeerId } from '@harddrive-party/protocol'
 import type { CloseReason, DialTarget } from '../transport.ts'
-import type { HandshakeListener, QuicConnection } from './quic-connection.ts'
+import type { HandshakeListener } from './connection-host.ts'
+import type { QuicConnection } from './quic-connection.ts'
 
 /** The engine repeats its first packet after a whole second; a second connection gets through a lost packet sooner. */
 const SECOND_ATTEMPT_MS = 250

@@ -1,5 +1,5 @@
 /** What can be read of a QUIC packet without keys (RFC 8999, RFC 9000 section 17), and no more of it than we need. Decrypts nothing. */
-import { CID_BYTES } from '@harddrive-party/protocol'
+import { CID_BYTES, PROBE_BYTES, PUNCH_BYTES, PUNCH_DATAGRAMS } from '@harddrive-party/protocol'
 
 export interface LongHeader {
   /** A QUIC version 1 packet that opens a connection. */
@@ -39,6 +39,13 @@ export function parseLongHeader(packet: Buffer): LongHeader | null {
   const scidEnd = dcidEnd + 1 + scidLength
   if (scidLength > MAX_CID_BYTES || packet.length < scidEnd) return null
   return { initial: (packet[0]! & 0x30) === 0, dcid: packet.subarray(6, dcidEnd), scid: packet.subarray(dcidEnd + 1, scidEnd) }
+}
+
+/** Datagrams of our own kinds, which the kernel may have handed over end to end: those of one sender that have one size. */
+export function splitOwnDatagrams(bytes: Buffer): Buffer[] {
+  const size = (bytes[0] ?? 0) < PUNCH_DATAGRAMS.knock ? PROBE_BYTES : PUNCH_BYTES
+  if (bytes.length <= size || bytes.length % size !== 0) return [bytes]
+  return Array.from({ length: bytes.length / size }, (_, i) => bytes.subarray(i * size, (i + 1) * size))
 }
 
 /** Whom a packet is counted against: an IPv4 address, or the /64 of an IPv6 one, which is one customer's. */

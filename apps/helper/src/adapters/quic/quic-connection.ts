@@ -5,43 +5,13 @@ import { Liveness, type LivenessInput } from '../../core/liveness.ts'
 import { ed25519KeyFromCertificate } from '../certificate.ts'
 import { CLOSE_CODES, type CloseCode, type CloseReason, type PeerConnection, type PeerStream } from '../transport.ts'
 import { RECV_INFO } from './config.ts'
+import type { ConnectionHost, HandshakeListener } from './connection-host.ts'
 import { ConnectionPath, type PathKeys } from './connection-path.ts'
 import { type NativeConnection, type NativeQuic, nativeErrorName } from './native.ts'
 import { Pacer } from './pacer.ts'
 import { isLoopback } from './packet-header.ts'
 import type { QuicStream, StreamOwner } from './quic-stream.ts'
 import { StreamTable } from './stream-table.ts'
-
-/** What a connection needs of the transport. */
-export interface ConnectionHost {
-  readonly engine: NativeQuic
-  /** Milliseconds of a monotonic clock. */
-  now(): number
-  /** No more packets now: the system does not keep up. The connection is flushed again when it does. */
-  stalled(connection: QuicConnection): boolean
-  /** A buffer for one packet. Valid until as many packets were sent as the system may hold. */
-  packetBuffer(): Uint8Array
-  transmit(packet: Uint8Array, to: Endpoint, socket: number): void
-  /** Sends the first bytes of the buffer, at once or together with what follows before `transmitted`. */
-  transmitBuffer(length: number, to: Endpoint, socket: number): void
-  /** That was all for now. */
-  transmitted(): void
-  /** Flush at the end of this turn of the event loop. */
-  wake(connection: QuicConnection): void
-  /** Flush in a millisecond or two. */
-  wakeSoon(connection: QuicConnection): void
-  /** Call `tick` at `at`, or earlier. */
-  wakeAt(at: number): void
-  /** Its connection IDs may be forgotten. */
-  gone(connection: QuicConnection): void
-}
-
-export interface HandshakeListener {
-  /** The key behind `connection.peerId` is proved. @returns whether it may stay; if not it says `wrong-identity` */
-  established(connection: QuicConnection): boolean
-  /** It ended before that. */
-  failed(connection: QuicConnection, reason: CloseReason, badCertificate: boolean): void
-}
 
 /** Packets between two flushes of a connection that only receives: one acknowledgement for many costs a third of the CPU. */
 const PACKETS_PER_FLUSH = 64

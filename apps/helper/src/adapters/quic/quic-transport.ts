@@ -11,9 +11,10 @@ import { type AddressFamily, familyOf, MAIN_SOCKET, MAX_QUEUED_PACKETS, openUdpS
 import { LOCAL_ADDRESS, makeConfig, MAX_PACKET_BYTES, REMOTE_ADDRESS } from './config.ts'
 import { beginDial, type Dial, DIAL_TIMEOUT_MS } from './dial.ts'
 import { loadNativeQuic, type NativeConfig, type NativeConnection, type NativeQuic } from './native.ts'
-import { cidKey, coalescedSize, parseLongHeader, shortHeaderCidKey, sourceNetwork } from './packet-header.ts'
+import { cidKey, coalescedSize, parseLongHeader, shortHeaderCidKey, sourceNetwork, splitOwnDatagrams } from './packet-header.ts'
 import { PacketRing } from './packet-ring.ts'
-import { type ConnectionHost, type HandshakeListener, QuicConnection } from './quic-connection.ts'
+import type { ConnectionHost, HandshakeListener } from './connection-host.ts'
+import { QuicConnection } from './quic-connection.ts'
 
 export interface KnockSecrets {
   /** 16 bytes each. */
@@ -247,7 +248,7 @@ class QuicLoop implements QuicTransport, ConnectionHost {
         this.#options.onDatagram?.('stun', bytes, { host: from.address, port: from.port }, socket)
         return
       case 'own':
-        this.#onOwn(bytes, { host: from.address, port: from.port }, socket)
+        for (const own of splitOwnDatagrams(bytes)) this.#onOwn(own, { host: from.address, port: from.port }, socket)
         return
       case 'unknown':
         this.#dropped++
