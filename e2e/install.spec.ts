@@ -30,7 +30,7 @@ test('alone and curious: the demo command brings a friend whose files can be bro
   const start = fileURLToPath(new URL('../scripts/start.mjs', import.meta.url))
   const child = spawn(
     process.execPath,
-    [start, '--demo', '--json', '--no-open', '--storage', folder.storage, '--download-dir', folder.downloads, '--ui-address', 'http://127.0.0.1:0'],
+    [start, '--demo', '--json', '--no-open', '--loopback-only', '--storage', folder.storage, '--download-dir', folder.downloads, '--ui-address', 'http://127.0.0.1:0'],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
