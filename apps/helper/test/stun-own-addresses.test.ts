@@ -214,6 +214,28 @@ describe('STUN servers', () => {
     expect(await resolveStunServer({ host: '192.0.2.1', port: 5 }, 6)).toEqual([])
   })
 
+  it('looks a name up once for both families, two names at a time, and takes no for an answer', async () => {
+    const asked: string[] = []
+    const answers = new Map<string, (found: { address: string; family: number }[] | Error) => void>()
+    const find = (host: string) => new Promise<{ address: string; family: number }[]>((resolve, reject) => {
+      asked.push(host)
+      answers.set(host, (found) => (found instanceof Error ? reject(found) : resolve(found)))
+    })
+    const resolve = (host: string, family: 4 | 6) => resolveStunServer({ host, port: 5 }, family, find)
+    const results = ['a.example', 'b.example', 'c.example'].map((host) => [resolve(host, 4), resolve(host, 6)] as const)
+    expect(asked).toEqual(['a.example', 'b.example'])
+    answers.get('a.example')?.([{ address: '192.0.2.1', family: 4 }, { address: '2001:db8::1', family: 6 }])
+    expect(await Promise.all(results[0] ?? [])).toEqual([[{ host: '192.0.2.1', port: 5 }], [{ host: '2001:db8::1', port: 5 }]])
+    await vi.waitFor(() => expect(asked).toEqual(['a.example', 'b.example', 'c.example']))
+    answers.get('b.example')?.(new Error('ENOTFOUND'))
+    answers.get('c.example')?.([{ address: '192.0.2.3', family: 4 }])
+    expect(await Promise.all(results[1] ?? [])).toEqual([[], []])
+    expect(await Promise.all(results[2] ?? [])).toEqual([[{ host: '192.0.2.3', port: 5 }], []])
+    const again = resolve('a.example', 4)
+    answers.get('a.example')?.([])
+    expect(await again).toEqual([])
+  })
+
   it('knows link-local addresses', () => {
     expect(['169.254.1.1', 'fe80::1', 'febf::1'].every(isLinkLocal)).toBe(true)
     expect(['192.168.1.1', 'fec0::1', '2001:db8::1', 'fd00::1'].some(isLinkLocal)).toBe(false)

@@ -29,14 +29,44 @@ export function parseStunServer(text: string): Result<StunServer> {
   return succeed({ host, port })
 }
 
-/** Every address of a server in a family; none when the name does not resolve. Never rejects. */
-export async function resolveStunServer({ host, port }: StunServer, family: 4 | 6): Promise<Endpoint[]> {
+/**
+ * Every address of a server in a family; none when the name does not resolve. Never rejects. Names are looked up once for both families, and two at a
+ * time: the system's look-ups occupy threads that files need too, each for many seconds where there is no network.
+ */
+export async function resolveStunServer({ host, port }: StunServer, family: 4 | 6, find: FindAddresses = systemLookup): Promise<Endpoint[]> {
   const literal = isIP(host)
   if (literal !== 0) return literal === family ? [{ host, port }] : []
+  const found = await lookUpOnce(host, find)
+  return found.flatMap((address) => (address.family === family ? [{ host: address.address, port }] : []))
+}
+
+export type FindAddresses = (host: string) => Promise<readonly { readonly address: string; readonly family: number }[]>
+
+const MAX_LOOKUPS = 2
+const underWay = new Map<string, ReturnType<FindAddresses>>()
+const waiting: (() => void)[] = []
+let running = 0
+
+function systemLookup(host: string): ReturnType<FindAddresses> {
+  return lookup(host, { all: true })
+}
+
+function lookUpOnce(host: string, find: FindAddresses): ReturnType<FindAddresses> {
+  const known = underWay.get(host)
+  if (known !== undefined) return known
+  const asked = inTurn(() => find(host)).catch(() => []).finally(() => underWay.delete(host))
+  underWay.set(host, asked)
+  return asked
+}
+
+async function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  if (running >= MAX_LOOKUPS) await new Promise<void>((resolve) => waiting.push(resolve))
+  else running++
   try {
-    const found = await lookup(host, { all: true, family })
-    return found.map(({ address }) => ({ host: address, port }))
-  } catch {
-    return []
+    return await act()
+  } finally {
+    const next = waiting.shift()
+    if (next === undefined) running--
+    else next()
   }
 }
