@@ -4,8 +4,8 @@
  */
 import { writeFileSync } from 'node:fs'
 import {
-  type AnnounceCode, type NatKind, type PeerRecord, RECORD_SOURCES, announceCodeQrText, encodeAnswer, encodeEcho, encodeFrame, encodeProbe, encodePunch, encodeRequest, formatAnnounceCode, formatAnnounceLink, introductionProof,
-  keyHashOf, makeKnockCid, peerIdFromKey, publicKeyOf, punchKeyOf, sign,
+  type AnnounceCode, type NatKind, type PeerRecord, RECORD_SOURCES, announceCodeQrText, deriveTopicKeys, encodeAnswer, encodeEcho, encodeFrame, encodeLanAnnouncement, encodeProbe, encodePunch, encodeRequest, formatAnnounceCode, formatAnnounceLink, introductionProof,
+  keyHashOf, makeKnockCid, parseTopic, peerIdFromKey, publicKeyOf, punchKeyOf, rendezvousNames, sealTopicAnnouncement, sign,
 } from '../src/index.ts'
 import { NAME_WORDS, peerName } from '../src/peer-name.ts'
 import { ANSWERS, RECORD, RECORD_BYTES, REQUESTS, signedBySeven } from './sample-messages.ts'
@@ -120,6 +120,25 @@ const others: readonly PeerRecord[] = [
 write('peer-records', 'Peer records signed with the key whose seed is 07…07, and the proof of an introduction made with one.', {
   records: others.map((record) => ({ record: readable(record), bytes: hex(signedBySeven(record)) })),
   introductions: [{ secret: hex(secret), to: hex(filled(16, 0x30)), record: hex(RECORD_BYTES), proof: hex(introductionProof(secret, filled(16, 0x30), RECORD_BYTES)) }],
+})
+
+const TOPIC = 'brave otters'
+const NOON = 1_700_049_600_000
+const topicKeys = await deriveTopicKeys(TOPIC)
+const [meetingName = ''] = rendezvousNames(topicKeys, NOON)
+const topicNonce = filled(24, 0x50)
+write('topics', 'Topics as written and as compared; keys and names; announcements of the record with the key whose seed is 07…07; the strings of a TXT record.', {
+  texts: ['brave otters', '  Brave\tOTTERS ', 'Cafe\u0301', 'ﬁsh', ''].map((text) => {
+    const topic = parseTopic(text)
+    return { text, topic: topic.ok ? topic.value : null }
+  }),
+  keys: [{ topic: TOPIC, seal: hex(topicKeys.seal), name: hex(topicKeys.name) }],
+  names: [NOON, NOON + 43_199_999, NOON + 43_200_000 + 600_000].map((at) => ({ topic: TOPIC, at, names: rendezvousNames(topicKeys, at) })),
+  announcements: (['ask', 'answer'] as const).map((kind) => ({
+    kind, at: NOON, name: meetingName, nonce: hex(topicNonce), record: hex(RECORD_BYTES),
+    sealed: hex(sealTopicAnnouncement({ kind, at: NOON, signed: { record: RECORD, bytes: RECORD_BYTES } }, { keys: topicKeys, name: meetingName, nonce: topicNonce, sign: (message) => sign(message, new Uint8Array(32).fill(7)) })),
+  })),
+  lan: [{ peerId: RECORD.peerId, knockSecret: hex(RECORD.knockSecret), strings: encodeLanAnnouncement(RECORD).map((bytes) => Buffer.from(bytes).toString()) }],
 })
 
 function readable(message: object): unknown {

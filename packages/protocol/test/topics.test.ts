@@ -1,10 +1,13 @@
 /** Topics: what two people write becomes one topic, its names change daily, and announcements open for nobody else and survive no change. */
+import { scryptSync } from 'node:crypto'
 import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
+import vectors from '../../../docs/vectors/topics.json' with { type: 'json' }
 import {
-  DAY_OVERLAP_MS, MAX_TOPIC_BYTES, type PeerRecord, type SignedPeerRecord, TOPIC_ANNOUNCEMENT_BYTES, type TopicAnnouncement, type TopicKeys, decodePeerRecord, deriveTopicKeys,
+  DAY_OVERLAP_MS, MAX_TOPIC_BYTES, type PeerRecord, type SignedPeerRecord, TOPIC_ANNOUNCEMENT_BYTES, type TopicAnnouncement, TOPIC_KDF, TOPIC_KDF_SALT, type TopicKdf, type TopicKeys, decodeLanAnnouncement, decodePeerRecord, deriveTopicKeys,
   encodePeerRecord, nextNameChange, openTopicAnnouncement, parseTopic, peerIdFromKey, publicKeyOf, rendezvousNames, sealTopicAnnouncement, sign, utf8Length, verify,
 } from '../src/index.ts'
+import { bytes, hex } from './vector-values.ts'
 
 const NOON = Date.UTC(2026, 0, 15, 12)
 const DAY = 24 * 60 * 60_000
@@ -25,6 +28,41 @@ function recordOf(key: Uint8Array, addresses = 2): SignedPeerRecord {
   if (!decoded.ok) throw new Error(decoded.error.message)
   return decoded.value
 }
+
+describe('the vectors', () => {
+  const [{ topic, seal, name }] = vectors.keys as [{ topic: string; seal: string; name: string }]
+  const keys: TopicKeys = { seal: bytes(seal), name: bytes(name) }
+
+  it('hold for texts', () => {
+    for (const { text, topic: parsed } of vectors.texts) expect(parseTopic(text)).toMatchObject(parsed === null ? { ok: false } : { ok: true, value: parsed })
+  })
+
+  it('hold for keys, whoever computes them', async () => {
+    const { N, r, p, dkLen } = TOPIC_KDF
+    const native: TopicKdf = async (password) => scryptSync(password, TOPIC_KDF_SALT, dkLen, { N, r, p, maxmem: 256 * 2 ** 20 })
+    for (const derived of [await deriveTopicKeys(topic, native), await deriveTopicKeys(topic)]) expect(derived).toEqual(keys)
+  })
+
+  it('hold for names', () => {
+    for (const { at, names } of vectors.names) expect(rendezvousNames(keys, at)).toEqual(names)
+  })
+
+  it('hold for announcements', () => {
+    for (const vector of vectors.announcements) {
+      const opened = openTopicAnnouncement(bytes(vector.sealed), { keys, name: vector.name })
+      if (!opened.ok) throw new Error(opened.error.message)
+      expect({ ...vector, kind: opened.value.kind, at: opened.value.at, record: hex(opened.value.signed.bytes) }).toEqual(vector)
+      const again = sealTopicAnnouncement(opened.value, { keys, name: vector.name, nonce: bytes(vector.nonce), sign: signWith(new Uint8Array(32).fill(7)) })
+      expect(hex(again)).toBe(vector.sealed)
+    }
+  })
+
+  it('hold for the local network', () => {
+    for (const { peerId, knockSecret, strings } of vectors.lan) {
+      expect(decodeLanAnnouncement(strings.map((text) => Uint8Array.from(Buffer.from(text))))).toEqual({ ok: true, value: { peerId, knockSecret: bytes(knockSecret) } })
+    }
+  })
+})
 
 describe('a topic', () => {
   it('is the same however people write it', () => {
@@ -104,9 +142,8 @@ describe('an announcement', () => {
   })
 
   it('shows a watcher nothing of who it is about', () => {
-    const hex = Buffer.from(sealed).toString('hex')
-    expect(hex).not.toContain(signed.record.peerId)
-    expect(hex).not.toContain(Buffer.from(signed.record.knockSecret).toString('hex'))
+    expect(hex(sealed)).not.toContain(signed.record.peerId)
+    expect(hex(sealed)).not.toContain(Buffer.from(signed.record.knockSecret).toString('hex'))
   })
 
   it('is not made by another member in the name of this one', () => {
