@@ -138,9 +138,12 @@ export class PunchWorld {
   }
 
   #drive(until: number, isOver: () => boolean): void {
+    let standing = 0
     while (this.now < until && !isOver()) {
       const deadlines = this.players.map(({ puncher }) => Math.max(this.now, puncher.deadline ?? Infinity))
       const next = Math.min(this.#queue.next, ...deadlines, until)
+      standing = next === this.now ? standing + 1 : 0
+      if (standing > 1_000) throw new Error(`a puncher wants time that does not pass at ${this.now}`)
       this.now = next
       this.#queue.runUntil(next)
       for (const side of [0, 1] as const) if ((this.players[side].puncher.deadline ?? Infinity) <= this.now) this.input(side, { type: 'tick' })

@@ -281,17 +281,20 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
 
   /** While something is heard, the search rests: the first hit is enough. */
   #isFound(now: number): boolean {
-    return this.#heardAt !== undefined && now - this.#heardAt < HEARD_MS
+    return now < this.#restsUntil()
+  }
+
+  #restsUntil(): number {
+    return this.#heardAt === undefined ? -Infinity : this.#heardAt + HEARD_MS
   }
 
   #searchDeadline(): number | undefined {
     const { search } = this.#plan
     if (search === null || this.#searchAt === undefined) return undefined
-    if (search.roundEndsAt === undefined) return this.#isOpening ? undefined : this.#searchAt
+    if (search.roundEndsAt === undefined) return this.#isOpening ? undefined : Math.max(this.#searchAt, this.#restsUntil())
     const due = this.#heldShot === undefined ? search.deadline : this.#retryAt
     if (due === undefined) return undefined
-    const restsUntil = this.#heardAt === undefined ? 0 : this.#heardAt + HEARD_MS
-    return Math.max(due, restsUntil, this.#retryAt)
+    return Math.max(due, this.#restsUntil(), this.#retryAt)
   }
 
   #roundEndsAt(): number {
