@@ -118,6 +118,25 @@ describe('port mapping', () => {
     expect([...router.mappings]).toEqual([[4433, 4433]])
   })
 
+  it('takes back what belonged to an address that is not used any more', async () => {
+    const router = await pcpRouter('pcp')
+    const world = open(router, null)
+    await world.until(isMapped)
+    world.mapping.setInterfaces([{ ...LOOPBACK, host: '127.0.0.2' }])
+    await router.until((request) => request.protocol === 'pcp' && request.client === '127.0.0.1' && request.lifetime === 0)
+    await router.until((request) => request.protocol === 'pcp' && request.client === '127.0.0.2' && request.lifetime > 0)
+  })
+
+  it('takes nothing back from an address that stays', async () => {
+    const router = await pcpRouter('pcp')
+    const world = open(router, null)
+    await world.until(isMapped)
+    router.requests.length = 0
+    world.mapping.setInterfaces([LOOPBACK, { ...LOOPBACK, host: '2001:db8::5', family: 6 }])
+    await router.until((request) => request.protocol === 'pcp')
+    expect(router.requests).toMatchObject([{ client: '127.0.0.1', lifetime: 3600 }])
+  })
+
   it('asks nobody about addresses that need nothing', async () => {
     const router = await pcpRouter('pcp')
     const world = open(router, null, [{ ...LOOPBACK, host: '45.11.12.9' }])

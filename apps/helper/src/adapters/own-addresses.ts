@@ -108,7 +108,6 @@ export function openOwnAddresses(options: OwnAddressesOptions): OwnAddresses {
   function apply(next: readonly InterfaceAddress[]): void {
     interfaces = next
     driven.input({ type: 'interfaces', addresses: next })
-    mapping?.setInterfaces(next)
   }
 
   async function learnFacts(): Promise<void> {
@@ -118,6 +117,8 @@ export function openOwnAddresses(options: OwnAddressesOptions): OwnAddresses {
     if (signal.aborted) return
     const next = read(facts)
     if (!isDeepStrictEqual(next, interfaces)) apply(next)
+    // Not before it is known which address faces the router.
+    mapping?.setInterfaces(interfaces)
   }
 
   async function map(): Promise<void> {

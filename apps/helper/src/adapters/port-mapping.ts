@@ -55,7 +55,7 @@ export function openPortMapping(options: PortMappingOptions): PortMapping {
       const text = JSON.stringify(wish)
       if (text === wished) return
       wished = text
-      site?.abandon()
+      site?.leave(new Set([...(wish.v4 === null ? [] : [wish.v4]), ...wish.v6]))
       site = openSite(wish, interfaces, options)
     },
     renew: () => site?.renew(),
@@ -81,7 +81,8 @@ function isInternet(host: string): boolean {
 interface Site {
   renew(): void
   close(): Promise<void>
-  abandon(): void
+  /** Takes back what was given to addresses that are not wanted any more; the rest is the next site's. */
+  leave(kept: ReadonlySet<string>): void
 }
 
 /** Everything on one network. */
@@ -188,10 +189,15 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
       await begun
       await Promise.all([...[...clients.values()].map((client) => client.close()), upnp?.close()])
     },
-    abandon: () => {
+    leave: (kept) => {
       end()
-      for (const client of clients.values()) client.abandon()
-      upnp?.abandon()
+      // Where the address is gone, this fails in silence, and the lease runs out.
+      for (const [address, client] of clients) {
+        if (kept.has(address)) client.abandon()
+        else void client.close()
+      }
+      if (wish.v4 !== null && kept.has(wish.v4)) upnp?.abandon()
+      else void upnp?.close()
     },
   }
 }
