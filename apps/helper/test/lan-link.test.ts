@@ -107,11 +107,12 @@ describe('an interface', () => {
   })
 
   it('tells who has been heard, and lets those it knows be silent', () => {
-    const link = settled()
-    const [sighted] = link.step(40_000, { type: 'response', records: allOf(serviceOf(3)), source: '192.168.7.3' })
+    const link = linkOf()
+    runUntil(link, 100)
+    const [sighted] = link.step(100, { type: 'response', records: allOf(serviceOf(3)), source: '192.168.7.3' })
     const { peerId, knockSecret } = serviceOf(3)
     expect(sighted).toEqual({ type: 'sighted', sighting: { peerId, knockSecret, endpoints: [{ host: '192.168.7.3', port: 4003 }], ttl: 120 } })
-    const asks = runUntil(link, 200_000).flatMap(({ effect }) => (effect.type === 'query' ? [effect.known.map(({ data }) => data)] : []))
+    const asks = runUntil(link, 90_000).flatMap(({ effect }) => (effect.type === 'query' ? [effect.known.map(({ data }) => data)] : []))
     expect(asks[0]).toEqual([instanceName(serviceOf(3))])
     expect(asks.at(-1)).toEqual([])
   })
@@ -133,6 +134,11 @@ describe('an interface', () => {
     expect(link.step(40_000, { type: 'goodbye' })).toEqual([{ type: 'respond', answers: allOf(serviceOf(2), 0), additionals: [] }])
     link.step(41_000, { type: 'query', questions: [{ name: LAN_SERVICE, type: 'PTR' }], known: [] })
     expect(link.deadline).toBeUndefined()
+  })
+
+  it('remembers nobody longer than we would be remembered', () => {
+    const [sighted] = settled().step(40_000, { type: 'response', records: allOf(serviceOf(3), 4e9), source: '192.168.7.3' })
+    expect(sighted).toMatchObject({ sighting: { ttl: 120 } })
   })
 
   it('hears goodbye', () => {

@@ -16,6 +16,8 @@ export const SPACING_MS = 1_000
 export const ANSWER_DELAY_MS = { least: 20, most: 120 } as const
 /** Asked again after these, then for ever after the last: half of the time for which records are good, so that nobody present is forgotten. */
 const ASK_AFTER_MS = [20, 1_000, 2_000, 5_000, 15_000, 60_000] as const
+/** Whose records are good for longer need not answer: more than is left of them at the next question but one. */
+const KNOWN_ENOUGH_S = 90
 /** Questions of one packet that are looked at. */
 const MAX_QUESTIONS = 64
 /** Instances that are told in a question as known already. */
@@ -97,13 +99,13 @@ export class LanLink implements Machine<LanInput, LanEffect> {
     return [{ type: 'query', questions: [{ name: LAN_SERVICE, type: 'PTR' }], known: this.#knownAnswers(now) }]
   }
 
-  /** Those whose records are good for more than half of their time need not answer (RFC 6762, section 7.1). */
+  /** Those who have answered of late need not (RFC 6762, section 7.1); the others get a second chance before they are forgotten. */
   #knownAnswers(now: number): DnsRecord[] {
     const answers: DnsRecord[] = []
     for (const [data, until] of this.#known) {
       const ttl = Math.floor((until - now) / 1000)
       if (ttl <= 0) this.#known.delete(data)
-      else if (ttl > RECORD_TTL_S / 2 && answers.length < MAX_KNOWN) answers.push({ name: LAN_SERVICE, type: 'PTR', class: 'IN', ttl, data })
+      else if (ttl > KNOWN_ENOUGH_S && answers.length < MAX_KNOWN) answers.push({ name: LAN_SERVICE, type: 'PTR', class: 'IN', ttl, data })
     }
     return answers
   }

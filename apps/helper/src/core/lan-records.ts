@@ -49,7 +49,7 @@ export interface LanSighting {
   readonly knockSecret: Uint8Array
   /** On the network on which it was heard; at most MAX_SIGHTING_ADDRESSES, may be empty. */
   readonly endpoints: readonly Endpoint[]
-  /** Seconds; 0 = it says goodbye. */
+  /** Seconds, at most RECORD_TTL_S; 0 = it says goodbye. */
   readonly ttl: number
 }
 
@@ -135,7 +135,7 @@ export function readLanResponse(records: readonly DnsRecord[], source: string, s
     const own = isNear(source, subnets) ? [source] : []
     const addresses = [...new Set([...own, ...(hosts.get(target.host) ?? [])])].slice(0, MAX_SIGHTING_ADDRESSES)
     const endpoints = addresses.map((host) => ({ host, port: target.port }))
-    sightings.push({ ...announcement.value, endpoints, ttl: Math.min(ttl, text.ttl) })
+    sightings.push({ ...announcement.value, endpoints, ttl: Math.min(ttl, text.ttl, RECORD_TTL_S) })
   }
   const named = known.flatMap((record) => (record.ttl > 0 ? (pointedInstance(record) ?? []) : []))
   const undescribed = [...new Set(named)].filter((instance) => !described.has(instance)).slice(0, MAX_PER_PACKET)
