@@ -45,6 +45,16 @@ describe('the knock gate', () => {
     expect(gate.halfOpen).toBe(2)
   })
 
+  it('knows the secret of the local network while we are announced there', () => {
+    const lan = new Uint8Array(16).fill(4)
+    expect(judge(knock(lan))).toEqual({ admit: false, reason: 'no-knock' })
+    gate.setSecrets({ ...secrets, lan })
+    expect(judge(knock(lan))).toEqual({ admit: true, knock: 'lan' })
+    expect(judge(knock(secrets.code))).toEqual({ admit: true, knock: 'code' })
+    gate.setSecrets({ ...secrets, lan: undefined })
+    expect(judge(knock(lan))).toEqual({ admit: false, reason: 'no-knock' })
+  })
+
   it('refuses everything else', () => {
     expect(judge(knock(new Uint8Array(16)))).toEqual({ admit: false, reason: 'no-knock' })
     for (const length of [0, 8, 19, 20, 21]) expect(judge(randomBytes(length))).toMatchObject({ admit: false })

@@ -31,6 +31,20 @@ function deeds(effects: readonly LinksEffect[]): readonly LinksEffect[] {
   return effects.filter(({ type }) => type !== 'status')
 }
 
+describe('somebody from the local network', () => {
+  it('asks, whatever holders of the code may do; a friend does not', () => {
+    for (const askBeforeAccepting of [true, false]) {
+      const links = machine()
+      links.step(0, { type: 'policy', policy: policy([known(id(2))], { askBeforeAccepting }) })
+      links.step(1, { type: 'arrived', link: 1, peerId: id(1), knock: 'lan' })
+      expect(deeds(links.step(2, { type: 'hello', link: 1 }))).toEqual([{ type: 'hold', link: 1 }])
+      expect(links.status(id(1))?.state).toBe('asks')
+      links.step(3, { type: 'arrived', link: 2, peerId: id(2), knock: 'lan' })
+      expect(deeds(links.step(4, { type: 'hello', link: 2 }))).toMatchObject([{ type: 'admit', link: 2 }, { type: 'known' }])
+    }
+  })
+})
+
 describe('dialling a friend', () => {
   it('goes on, ever more rarely, and starts afresh after a connection that lasted', () => {
     for (const [random, part] of [[() => 0, 0.5], [() => 0.999_999, 1]] as const) {
