@@ -40,7 +40,7 @@ describe('somebody from the local network', () => {
       expect(deeds(links.step(2, { type: 'hello', link: 1 }))).toEqual([{ type: 'hold', link: 1 }])
       expect(links.status(id(1))?.state).toBe('asks')
       links.step(3, { type: 'arrived', link: 2, peerId: id(2), knock: 'lan' })
-      expect(deeds(links.step(4, { type: 'hello', link: 2 }))).toMatchObject([{ type: 'admit', link: 2 }, { type: 'known' }])
+      expect(deeds(links.step(4, { type: 'hello', link: 2 }))[0]).toEqual({ type: 'admit', link: 2 })
     }
   })
 })
