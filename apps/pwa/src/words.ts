@@ -38,7 +38,11 @@ export function explain(error: unknown): string {
   return 'Something went wrong.'
 }
 
+/** So much is said only by a helper that knows why, for example which of the two routers stands in the way. */
+const SAYS_WHY_FROM = 60
+
 export function explainCode(code: ErrorCode, message: string): string {
+  if ((code === 'unreachable' || code === 'timed-out') && message.length >= SAYS_WHY_FROM) return sentence(message)
   const words = IN_WORDS[code]
   if (words !== undefined) return words
   return message === '' ? 'Something went wrong.' : sentence(message)

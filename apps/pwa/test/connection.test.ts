@@ -14,6 +14,7 @@ import { type MockScenario, MY_ID } from '../src/mock/mock-scenarios.ts'
 import { useHelper } from '../src/state/helper-store.ts'
 import { memoryInRam } from '../src/state/memory.ts'
 import { useSetup } from '../src/state/setup-store.ts'
+import { explainCode } from '../src/words.ts'
 
 let mock: MockControl
 
@@ -114,6 +115,12 @@ describe('words', () => {
     for (const outcome of ['running', 'connected', 'given-up', 'timed-out', 'unreachable', 'refused', 'internal'] as const) expect(wordsForOutcome({ ...attempt, outcome })).toMatch(/^[A-Z].*[.…]$/)
     expect(wordsForOutcome({ ...attempt, outcome: 'unreachable', message: 'both networks are random' })).toBe('Both networks are random.')
     for (const state of ['searching', 'none', 'mapped', 'not-believed'] as const) expect(wordsForMapping({ state, protocol: null, outside: null, pinholes: [] })).not.toBe('')
+  })
+
+  it('keep the reason that a helper knows', () => {
+    const why = 'both routers give every connection a random port, so neither side can find the other'
+    expect(explainCode('unreachable', why)).toBe(`B${why.slice(1)}.`)
+    expect(explainCode('unreachable', 'no answer')).toBe('Could not be reached at any known address.')
   })
 
   it('show no password of a broker', () => {

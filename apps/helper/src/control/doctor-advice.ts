@@ -88,6 +88,9 @@ function adviseSilence(own: OwnFacts, attempts: readonly ReachAttempt[]): string
   const hosts = attempts.flatMap(({ candidate }) => hostOf(candidate))
   if (hosts.length > 0 && isUdpBlocked(own) && hosts.some((host) => addressScope(host) === 'public')) return adviseHelper(own)
   const punched = attempts.some(({ method }) => method === 'punched')
+  // Known without an answer: the two routers do not fit.
+  const why = attempts.find(({ method, outcome, message }) => method === 'punched' && outcome === 'unreachable' && message !== '')
+  if (why !== undefined) return [sentence(why.message), whatOpensAPort(own)]
   advice.push('They may be offline: ask whether their helper runs, and for a fresh code, since addresses change.')
   if (isLoopbackOnly(own)) return [...advice, ...adviseHelper(own)]
   if (hosts.length > 0 && hosts.every((host) => addressScope(host) !== 'public')) {
@@ -136,6 +139,11 @@ function isLoopbackOnly({ addresses }: OwnFacts): boolean {
 function hostOf(address: string): string[] {
   const parsed = parseEndpoint(address)
   return parsed.ok ? [parsed.value.host] : []
+}
+
+function sentence(text: string): string {
+  const start = text.charAt(0).toUpperCase() + text.slice(1)
+  return start.endsWith('.') ? start : `${start}.`
 }
 
 /** Another public port for every destination. */
