@@ -110,6 +110,16 @@ describe('what is told', () => {
     expect(talk.run(600_000)).toMatchObject([{ to: ann.peerId, own: own.bytes }, { to: bob.peerId, own: own.bytes }])
   })
 
+  it('is learnt again by whom it came too early', () => {
+    const talk = new Talk([])
+    talk.connect(ann, bob)
+    const cids = recordOf(cid)
+    talk.hear(ann, undefined, [cids])
+    const policy = { type: 'policy', known: new Set([cid.peerId]), blocked: new Set<PeerId>() } as const
+    expect(talk.gossip.step(0, policy)).toEqual([{ type: 'learn', record: cids }])
+    expect(talk.gossip.step(0, policy)).toEqual([])
+  })
+
   it('is forgotten with the peer', () => {
     const talk = new Talk()
     talk.connect(ann, bob)

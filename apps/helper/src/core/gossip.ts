@@ -96,13 +96,14 @@ export class Gossip implements Machine<GossipInput, GossipEffect> {
         for (const peerId of this.#listeners.keys()) this.#remind(now, peerId)
         return []
       case 'policy': {
+        const newcomers = [...input.known].filter((peerId) => !this.#known.has(peerId))
         this.#known = input.known
         this.#blocked = input.blocked
         for (const peerId of this.#firsthand.keys()) if (!input.known.has(peerId)) this.#firsthand.delete(peerId)
         for (const { heard } of this.#listeners.values()) for (const peerId of heard.keys()) if (input.blocked.has(peerId)) this.#drop(heard, peerId)
-        // Somebody may have become known after having told us of itself.
+        // Somebody may have become known after having told us of itself, or after others have.
         for (const peerId of this.#listeners.keys()) this.#remind(now, peerId)
-        return []
+        return newcomers.flatMap((peerId) => this.#allOf(peerId).map((record): GossipEffect => ({ type: 'learn', record })))
       }
       case 'connected': return this.#connected(now, input.peerId, input.listens)
       case 'disconnected': {
@@ -183,6 +184,10 @@ export class Gossip implements Machine<GossipInput, GossipEffect> {
     heard.set(peerId, { signed, keyHash: keyHashText(peerId) })
     this.#heardCount++
     return true
+  }
+
+  #allOf(peerId: PeerId): SignedPeerRecord[] {
+    return [...this.#listeners.values()].flatMap(({ heard }) => heard.get(peerId)?.signed ?? [])
   }
 
   #drop(heard: Heard, peerId: PeerId): void {
