@@ -369,7 +369,7 @@ function failed(code: ErrorCode, message: string): PunchOutcome {
 /** Where nobody answers, it may be our own network that lets nothing out. */
 function explain({ stun }: OwnReach, fault: Fault<ErrorCode>): Fault<ErrorCode> {
   const asked = stun.filter(({ outcome }) => outcome !== 'no-address')
-  if (asked.length === 0 || asked.some(({ outcome }) => outcome !== 'no-answer')) return fault
+  if (asked.length === 0 || asked.some(({ outcome }) => outcome === 'mapped')) return fault
   const message = 'no answer, and no STUN server answers either: this network seems to let no UDP out; another network, or one where UDP is allowed, would help'
   return { code: 'unreachable', message }
 }
