@@ -85,6 +85,6 @@ export function meet(a: SiteName, b: SiteName, seed: number, setting: Setting = 
   const sites = [makeSite(a, 1, seed, extras[0]), makeSite(b, 2, seed, extras[1])] as const
   const skew = (seededRandom(seed + 5_000)() * 2 - 1) * skewMs
   const world = new PunchWorld({ delayMs: [30, 30], patienceMs: 0, startsAt: [Math.max(0, skew), Math.max(0, -skew)], ...options, seed, sites })
-  world.run(60_000)
+  world.run(70_000)
   return { world, ok: world.agree() }
 }

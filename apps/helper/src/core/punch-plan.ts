@@ -15,6 +15,8 @@ export interface PunchPlan {
   readonly searchDelayMs: number
   /** Their side has no NAT that early knocks could confuse. */
   readonly isOpen: boolean
+  /** Our side can be reached by whoever knows its address: worth waiting for the peer's knocks even if there is nobody to knock at. */
+  readonly isReachable: boolean
   /** What to say when nothing comes of it. */
   readonly fault: { readonly code: PunchFailure; readonly message: string }
 }
@@ -28,7 +30,8 @@ const SEARCH_FAILED = 'The right port was not found among those that the router 
 export function planPunching({ own, loopback = false, random }: PunchOptions, theirs: PunchPeer, smallerKey: boolean): PunchPlan {
   const targets = punchTargets(theirs.candidates, own.interfaces, loopback)
   const facts = { own: factsOf(own), theirs: withLastPort(factsOf(theirs), targets) }
-  const isMapped = [...(own.candidates ?? []), ...targets].some(({ endpoint, source }) => source === 'mapping' && isPublicV4(endpoint))
+  const isReachable = facts.own.kind === 'open' || (own.candidates ?? []).some(isMapping)
+  const isMapped = (own.candidates ?? []).some(isMapping) || targets.some(isMapping)
   const dest = targets.find(({ endpoint, source }) => source !== 'mapping' && isPublicV4(endpoint))?.endpoint
   const strategy = dest === undefined ? 'knock' : punchStrategy(facts.own, facts.theirs)
   const search = dest === undefined ? null : searchOf(strategy, facts, dest, random, smallerKey)
@@ -42,7 +45,7 @@ export function planPunching({ own, loopback = false, random }: PunchOptions, th
         ? ({ code: 'no-answer', message: NO_ANSWER } as const)
         : ({ code: 'search-failed', message: `${NO_ANSWER} ${SEARCH_FAILED}` } as const)
   const hasHeadStart = isMapped || facts.own.kind === 'open' || facts.theirs.kind === 'open'
-  return { targets: knocked.map(({ endpoint }) => endpoint), search, searchDelayMs: hasHeadStart ? OPEN_HEAD_START_MS : 0, isOpen: facts.theirs.kind === 'open', fault }
+  return { targets: knocked.map(({ endpoint }) => endpoint), search, searchDelayMs: hasHeadStart ? OPEN_HEAD_START_MS : 0, isOpen: facts.theirs.kind === 'open', isReachable, fault }
 }
 
 /** IPv4 only: nobody translates ports in IPv6. */
@@ -85,6 +88,10 @@ function flowsOf(own: NatFacts, theirs: NatFacts): number {
   const sizes = [own, theirs].flatMap(({ block }) => (block === undefined ? [] : [block.high - block.low + 1]))
   const [first = 1, second] = sizes
   return second === undefined ? Math.min(BIRTHDAY_FLOWS, 5 * first) : birthdayFlows(first, second)
+}
+
+function isMapping({ endpoint, source }: ReachCandidate): boolean {
+  return source === 'mapping' && isPublicV4(endpoint)
 }
 
 function isPublicV4(endpoint: Endpoint): boolean {

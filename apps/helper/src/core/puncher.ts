@@ -25,6 +25,8 @@ export const LOW_TTL = 4
 
 /** Keeps our NAT open for a peer that starts later: routers forget unanswered flows after 30 s, some after 20 s. */
 export const SPARSE_MS = 10_000
+/** Where nothing stands in front of the peer, the first knock after its start is heard: worth a few more. */
+const SPARSE_OPEN_MS = 1_500
 /** Of the sparse knocks, every so many travels all the way: carriers may stand further away than LOW_TTL hops. */
 const FAR_EVERY = 6
 export const PATIENCE_MS = 10 * 60_000
@@ -89,12 +91,10 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
   get deadline(): number | undefined {
     if (this.#phase === 'lingering') return this.#endsAt
     if (this.#phase !== 'punching') return undefined
-    let next = Math.min(this.#endsAt, this.#decideAt ?? Infinity)
+    if (this.#chosen !== undefined) return Math.min(this.#chosen.nextKnockAt, this.#chosenAt + CHOOSE_MS)
+    let next = Math.min(this.#endsAt, this.#decideAt ?? Infinity, this.#searchDeadline() ?? Infinity)
     if (!this.#hasWaited) next = Math.min(next, this.#roundEndsAt())
-    if (this.#chosen === undefined) {
-      for (const path of this.#paths.all()) next = Math.min(next, path.nextKnockAt)
-      next = Math.min(next, this.#searchDeadline() ?? Infinity)
-    } else next = Math.min(next, this.#chosen.nextKnockAt, this.#chosenAt + CHOOSE_MS)
+    for (const path of this.#paths.all()) next = Math.min(next, path.nextKnockAt)
     return next
   }
 
@@ -127,7 +127,7 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
     this.#phase = 'punching'
     this.#startedAt = now
     this.#endsAt = Infinity
-    if (this.#plan.targets.length === 0 && this.#plan.search === null) return this.#fail(effects)
+    if (this.#plan.targets.length === 0 && this.#plan.search === null && !this.#plan.isReachable) return this.#fail(effects)
     this.#beginRound(now)
   }
 
@@ -246,7 +246,7 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
       path.nextKnockAt = Infinity
       return
     }
-    path.nextKnockAt = now + (isFast ? KNOCK_MS : SPARSE_MS)
+    path.nextKnockAt = now + (isFast ? KNOCK_MS : this.#plan.isOpen ? SPARSE_OPEN_MS : SPARSE_MS)
     this.#knock(now, path.socket, path.endpoint, this.#isLow(now, path, isFast), isChosen, effects)
     path.knocks++
   }
@@ -294,7 +294,7 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
     if (search.roundEndsAt === undefined) return this.#isOpening ? undefined : Math.max(this.#searchAt, this.#restsUntil())
     const due = this.#heldShot === undefined ? search.deadline : this.#retryAt
     if (due === undefined) return undefined
-    return Math.max(due, this.#restsUntil(), this.#retryAt)
+    return Math.max(due, this.#searchAt, this.#restsUntil(), this.#retryAt)
   }
 
   #roundEndsAt(): number {
