@@ -39,7 +39,7 @@ export interface OwnAddressesOptions {
   readonly onChange: (reach: OwnReach) => void
   readonly readInterfaces?: (facts: AddressFacts) => readonly InterfaceAddress[]
   readonly readAddressFacts?: () => Promise<AddressFacts>
-  readonly resolve?: (server: StunServer, family: 4 | 6) => Promise<readonly Endpoint[]>
+  readonly resolve?: (server: StunServer, family: 4 | 6, abort: { signal: AbortSignal }) => Promise<readonly Endpoint[]>
   readonly samplePorts?: (options: SampleOptions, abort: { signal: AbortSignal }) => ReturnType<typeof samplePorts>
 }
 
@@ -94,7 +94,7 @@ export function openOwnAddresses(options: OwnAddressesOptions): OwnAddresses {
   async function lookUp(name: string, family: 4 | 6, round: number): Promise<void> {
     const server = servers.get(name)
     // One address per server and family is enough; two would only be the same operator twice.
-    const [endpoint] = server === undefined ? [] : await resolve(server, family)
+    const [endpoint] = server === undefined ? [] : await resolve(server, family, { signal })
     driven.input({ type: 'resolved', round, server: name, family, endpoint: endpoint ?? null })
   }
 

@@ -1,5 +1,5 @@
 /** Names of STUN servers: reads what a person wrote, and looks the names up. Speaks no STUN. */
-import { lookup } from 'node:dns/promises'
+import { Resolver, lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { type Endpoint, type Result, refuse, succeed } from '@harddrive-party/protocol'
 
@@ -29,44 +29,40 @@ export function parseStunServer(text: string): Result<StunServer> {
   return succeed({ host, port })
 }
 
-/**
- * Every address of a server in a family; none when the name does not resolve. Never rejects. Names are looked up once for both families, and two at a
- * time: the system's look-ups occupy threads that files need too, each for many seconds where there is no network.
- */
-export async function resolveStunServer({ host, port }: StunServer, family: 4 | 6, find: FindAddresses = systemLookup): Promise<Endpoint[]> {
+/** Every address of a server in a family; none when the name does not resolve. Never rejects. Names are looked up once for both families. */
+export async function resolveStunServer({ host, port }: StunServer, family: 4 | 6, { signal, find = findAddresses }: { signal: AbortSignal; find?: FindAddresses }): Promise<Endpoint[]> {
   const literal = isIP(host)
   if (literal !== 0) return literal === family ? [{ host, port }] : []
-  const found = await lookUpOnce(host, find)
-  return found.flatMap((address) => (address.family === family ? [{ host: address.address, port }] : []))
-}
-
-export type FindAddresses = (host: string) => Promise<readonly { readonly address: string; readonly family: number }[]>
-
-const MAX_LOOKUPS = 2
-const underWay = new Map<string, ReturnType<FindAddresses>>()
-const waiting: (() => void)[] = []
-let running = 0
-
-function systemLookup(host: string): ReturnType<FindAddresses> {
-  return lookup(host, { all: true })
-}
-
-function lookUpOnce(host: string, find: FindAddresses): ReturnType<FindAddresses> {
-  const known = underWay.get(host)
-  if (known !== undefined) return known
-  const asked = inTurn(() => find(host)).catch(() => []).finally(() => underWay.delete(host))
-  underWay.set(host, asked)
-  return asked
-}
-
-async function inTurn<T>(act: () => Promise<T>): Promise<T> {
-  if (running >= MAX_LOOKUPS) await new Promise<void>((resolve) => waiting.push(resolve))
-  else running++
-  try {
-    return await act()
-  } finally {
-    const next = waiting.shift()
-    if (next === undefined) running--
-    else next()
+  let asked = underWay.get(host)
+  if (asked === undefined) {
+    asked = find(host, { signal }).catch(() => []).finally(() => underWay.delete(host))
+    underWay.set(host, asked)
   }
+  return (await asked).flatMap((address) => (address.family === family ? [{ host: address.address, port }] : []))
+}
+
+export type FindAddresses = (host: string, options: { signal: AbortSignal }) => Promise<readonly { readonly address: string; readonly family: number }[]>
+
+const underWay = new Map<string, ReturnType<FindAddresses>>()
+
+/** One try of a look-up; there are two. */
+const DNS_TIMEOUT_MS = 2_000
+
+/**
+ * Asks name servers itself first: the system's own look-up cannot be called off, and each occupies a thread that files need too, for many seconds where
+ * there is no network. That one is only asked what they do not know: it also reads the hosts file.
+ */
+async function findAddresses(host: string, { signal }: { signal: AbortSignal }): ReturnType<FindAddresses> {
+  // A new one each time: it reads the system's list of servers once, and networks change.
+  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: 2 })
+  const cancel = (): void => resolver.cancel()
+  signal.addEventListener('abort', cancel, { once: true })
+  const [v4, v6] = await Promise.allSettled([resolver.resolve4(host), resolver.resolve6(host)])
+  signal.removeEventListener('abort', cancel)
+  const found = [
+    ...(v4.status === 'fulfilled' ? v4.value.map((address) => ({ address, family: 4 })) : []),
+    ...(v6.status === 'fulfilled' ? v6.value.map((address) => ({ address, family: 6 })) : []),
+  ]
+  const isSilent = [v4, v6].some((result) => result.status === 'rejected' && /TIMEOUT|CANCELLED/.test(String(result.reason)))
+  return found.length > 0 || isSilent || signal.aborted ? found : lookup(host, { all: true })
 }
