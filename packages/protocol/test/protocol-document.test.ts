@@ -31,7 +31,7 @@ describe('PROTOCOL.md', () => {
   test('every example of a message can be decoded', () => {
     const examples = blocks.flatMap((block) => block.split('\n\n')).filter((example) => /\btype: /.test(example))
     const types = examples.flatMap((example) => (example.includes('ping') ? example.trim().split('\n') : [example])).map((example) => (example.includes('…') ? 'cut' : typeOf(example)))
-    expect(types).toEqual(['hello', 'wait', 'ls', 'page', 'read', 'data', 'cut', 'ping', 'pong', 'error'])
+    expect(types).toEqual(['hello', 'wait', 'ls', 'page', 'read', 'data', 'cut', 'ping', 'pong', 'gossip', 'noted', 'introduce', 'introduced', 'error'])
   })
 
   test('the examples of codes, knocks and probes are the vectors', () => {
@@ -57,6 +57,9 @@ describe('PROTOCOL.md', () => {
     ['versions', [protocol.MAX_HELLO_VERSIONS, protocol.MAX_CAPABILITIES, protocol.MAX_HELLO_ADDRESSES]],
     ['CBOR depth', [MAX_CBOR_DEPTH, MAX_CBOR_KEYS, MAX_CBOR_ITEMS]],
     ['addresses in an announce code', [protocol.MAX_CODE_ADDRESSES]],
+    ['peer record', [protocol.MAX_RECORD_BYTES, protocol.MAX_RECORD_ADDRESSES, protocol.MAX_RECORD_LIFETIME_MS / 86_400_000]],
+    ['records of others', [protocol.MAX_GOSSIP_RECORDS]],
+    ['proof of an introduction', [protocol.INTRODUCTION_PROOF_BYTES]],
     ['connection ID', [protocol.CID_BYTES]],
     ['time bucket', [protocol.KNOCK_BUCKET_MS / 1000]],
     ['handshake', [protocol.HANDSHAKE_TIMEOUT_MS / 1000]],
