@@ -60,4 +60,22 @@ describe('liveness', () => {
   it('does nothing before its time', () => {
     expect(new Liveness(0).step(4999, { type: 'tick', received: 0 })).toEqual([])
   })
+
+  it('asks at once when in doubt, and notices a silent death within 5 s then, idle or not', () => {
+    for (let doubt = 1; doubt < 15_000; doubt += 370) {
+      const liveness = new Liveness(0)
+      run(liveness, doubt, (now) => 1 + now)
+      expect(liveness.step(doubt, { type: 'doubt', received: 1 + doubt })).toEqual([{ type: 'ping' }])
+      expect(run(liveness, doubt + 60_000, () => 1 + doubt).deadAt).toBeLessThanOrEqual(doubt + 5000)
+    }
+  })
+
+  it('is as calm as before once the peer was heard again', () => {
+    const liveness = new Liveness(0)
+    liveness.step(1_000, { type: 'doubt', received: 5 })
+    liveness.step(liveness.deadline ?? 0, { type: 'tick', received: 6 })
+    const { deadline = 0 } = liveness
+    expect(liveness.step(deadline, { type: 'tick', received: 6 })).toEqual([{ type: 'ping' }])
+    expect((liveness.deadline ?? 0) - deadline).toBe(5_000)
+  })
 })

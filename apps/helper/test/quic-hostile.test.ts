@@ -329,6 +329,23 @@ describe('a QUIC peer that moves', () => {
     expect(ours.remote).not.toEqual(before)
   }, 20_000)
 
+  it('is followed at once when the one who moved is told that its network may have changed', async () => {
+    const [theirs, ours] = await connectThroughRelay()
+    const before = ours.remote
+    const probed = new Promise<void>((resolve) => {
+      relay.onReturn = (packet) => {
+        if (packet[0] === 0x30) resolve()
+        return true
+      }
+    })
+    await relay.rebind()
+    theirs.nudge?.()
+    await probed
+    echoStreams(ours)
+    expect(String(await askEcho(theirs, Buffer.from('from there')))).toBe('from there')
+    expect(ours.remote).not.toEqual(before)
+  })
+
   it('is not followed to where a copy of its packet came from', async () => {
     const [theirs, ours] = await connectThroughRelay()
     const before = ours.remote
