@@ -94,6 +94,9 @@ function answerTo(request: Uint8Array, { host, port }: Endpoint): Uint8Array {
   return Uint8Array.from([1, 1, 0, 8 + bytes.length, ...request.subarray(4, 20), 0, 1, 0, 4 + bytes.length, 0, bytes.length === 4 ? 1 : 2, port >> 8, port & 255, ...bytes])
 }
 
+/** What 32 sockets see of a NAT that counts. */
+const counted = (from: number) => Array.from({ length: 32 }, (_, i) => ({ host: OUTSIDE.host, port: from + i }))
+
 const MAPPED: MappingFacts = { state: 'mapped', protocol: 'pcp', outside: { host: OUTSIDE.host, port: 4433 }, pinholes: [] }
 
 describe('our own reach', () => {
@@ -254,6 +257,29 @@ describe('our own reach', () => {
     world.samples = []
     world.until(301_000)
     expect(world.reach.nat.v4).toBe('block')
+  })
+
+  it('looks again at a NAT that counts: every minute, and when many ports were used', () => {
+    const world = new World()
+    world.nat = ({ host }) => ({ ...OUTSIDE, port: 7000 + Number(host.at(-1)) })
+    world.samples = counted(20_000)
+    world.interfaces(LAN)
+    expect(world.reach).toMatchObject({ nat: { v4: 'counting' }, step: 1, lastPort: 20_031 })
+    world.samples = counted(20_300)
+    world.until(10_000).input({ type: 'ports-used' }).input({ type: 'ports-used' })
+    expect(world.sampled).toHaveLength(2)
+    expect(world.reach.lastPort).toBe(20_331)
+    const asked = world.asked.length
+    world.until(250_000)
+    expect(world.sampled).toHaveLength(6)
+    expect(world.asked).toHaveLength(asked)
+    world.until(600_000)
+    expect(world.asked.length).toBeGreaterThan(asked)
+  })
+
+  it('does not look again at other NATs when ports were used', () => {
+    const world = new World().interfaces(LAN).until(10_000).input({ type: 'ports-used' })
+    expect(world.sampled).toEqual([])
   })
 
   it('puts a mapping first, unless it is not believed', () => {

@@ -20,6 +20,8 @@ export interface OwnAddresses {
   take(from: Endpoint, bytes: Uint8Array): void
   /** The machine slept: everything is looked at again now. */
   wake(): void
+  /** Many packets were sent from new sockets, or to new places: what was known of the ports of our NAT may be stale. */
+  portsUsed(): void
   /** Whether routers are asked for ports; off takes back what they gave. */
   setPortMapping(on: boolean): void
   /** Takes port mappings back, two seconds at most. Idempotent. */
@@ -145,6 +147,7 @@ export function openOwnAddresses(options: OwnAddressesOptions): OwnAddresses {
       look()
       driven.input({ type: 'wake' })
     },
+    portsUsed: () => driven.input({ type: 'ports-used' }),
     setPortMapping: (on) => {
       wantsMapping = on && !loopbackOnly
       if (wantsMapping) return void map()

@@ -19,6 +19,8 @@ export type OwnAddressesInput =
   | { readonly type: 'datagram'; readonly from: Endpoint; readonly bytes: Uint8Array }
   /** What short-lived sockets were told, in the order in which they asked. */
   | { readonly type: 'port-samples'; readonly round: number; readonly samples: readonly PortSample[] }
+  /** Many new flows went through our NAT: one that counts has moved on. */
+  | { readonly type: 'ports-used' }
   /** Null = nobody is asked for ports. */
   | { readonly type: 'mapping'; readonly mapping: MappingFacts | null }
   /** The machine slept, or something else makes all that we know doubtful. */
@@ -48,6 +50,10 @@ export interface OwnAddressesOptions {
 export const KEEP_ALIVE_MS = 17_000
 /** Where nothing has to be kept awake, a changed public address is noticed this late at worst. */
 const RECHECK_MS = 5 * 60_000
+/** A NAT that counts moves on with every flow of the household; others predict it from what we say. */
+const RESAMPLE_MS = 60_000
+/** However much is punched. */
+const MIN_RESAMPLE_MS = 2_000
 /** Nobody answered: the network may be on its way. Doubles up to RECHECK_MS. */
 const FIRST_RETRY_MS = 15_000
 /** Servers that fail to answer a keep-alive, one after the other, before everything is measured anew: one may just be down. */
@@ -78,6 +84,8 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
   #next: number | undefined
   /** Of the last sampling on this network; null when the NAT is not a hard one. */
   #samples: readonly PortSample[] | null = null
+  #sampledAt = 0
+  #measuredAt = 0
   #mapping: MappingFacts | null = null
   #told = ''
 
@@ -104,7 +112,12 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
         if (input.round === this.#round) this.#begin(now, input.server, input.family, input.endpoint)
         break
       case 'port-samples':
-        if (input.round === this.#round && input.samples.length > 0) this.#samples = input.samples
+        if (input.round !== this.#round || input.samples.length === 0) break
+        this.#samples = input.samples
+        if (!this.#measuring && this.#keepAlive === null) this.#schedule(now)
+        break
+      case 'ports-used':
+        if (this.#isCounting() && now - this.#sampledAt >= MIN_RESAMPLE_MS) this.#samplePorts(now, effects)
         break
       case 'mapping':
         this.#mapping = input.mapping
@@ -209,20 +222,34 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
     const answered = [...this.#asked.values()].some(({ outcome }) => outcome === 'mapped')
     if (answered && this.#failures > 0) effects.push({ type: 'renew-mapping' })
     this.#failures = answered ? 0 : this.#failures + 1
-    const samples = this.#samplesOf(4)
-    if (isHard(this.#natOf(4).kind)) effects.push({ type: 'sample-ports', round: this.#round, servers: samples.map(({ server }) => server) })
+    this.#measuredAt = now
+    if (isHard(this.#natOf(4).kind)) this.#samplePorts(now, effects)
     else this.#samples = null
     this.#schedule(now)
+  }
+
+  #samplePorts(now: number, effects: OwnAddressesEffect[]): void {
+    this.#sampledAt = now
+    effects.push({ type: 'sample-ports', round: this.#round, servers: this.#samplesOf(4).map(({ server }) => server) })
+  }
+
+  #isCounting(): boolean {
+    return this.#natOf(4).kind === 'counting'
   }
 
   #schedule(now: number): void {
     if (this.#options.servers.length === 0 || this.#interfaces === null) return
     if (this.#failures > 0) this.#next = now + Math.min(RECHECK_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1))
-    else this.#next = now + (this.#awakeServers().length > 0 ? KEEP_ALIVE_MS : RECHECK_MS)
+    else if (this.#awakeServers().length > 0) this.#next = now + KEEP_ALIVE_MS
+    else this.#next = now + (this.#isCounting() ? RESAMPLE_MS : RECHECK_MS)
   }
 
   #onTimer(now: number, effects: OwnAddressesEffect[]): void {
     this.#next = undefined
+    if (this.#isCounting() && this.#failures === 0 && now - this.#measuredAt < RECHECK_MS) {
+      this.#samplePorts(now, effects)
+      return this.#schedule(now)
+    }
     const servers = this.#awakeServers()
     const asked = servers[this.#turn++ % Math.max(1, servers.length)]
     if (asked === undefined || asked.sample === null || this.#failures > 0) return this.#measure(effects)
