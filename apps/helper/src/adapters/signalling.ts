@@ -29,6 +29,8 @@ export interface SignallingOptions {
   readonly links: Pick<PeerLinks, 'connection' | 'learn'>
   /** Our own record as it is now. */
   ownRecord(): SignedPeerRecord | undefined
+  /** Lets somebody through our NAT who may come and ask, without dialling it; absent = it has to get through by itself. */
+  open?(signed: SignedPeerRecord): void
   log(message: string, details?: Record<string, unknown>): void
   readonly clock?: Clock
   /** Milliseconds since 1970. */
@@ -188,6 +190,7 @@ class OpenSignalling implements Signalling {
     if (judgement.type === 'refuse') throw new CodedError(judgement.fault.code, judgement.fault.message)
     if (!own) throw new CodedError('not-found', 'there is no record to answer with')
     if (judgement.type === 'dial') this.#options.links.learn({ record, bytes }, 'introduction', { live: true })
+    else this.#options.open?.({ record, bytes })
     return own.bytes
   }
 

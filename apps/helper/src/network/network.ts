@@ -8,6 +8,7 @@ import { CodedError, type PeerId, peerIdFromKey, publicKeyOf } from '@harddrive-
 import { openFileJobs } from '../adapters/file-jobs.ts'
 import { openFilesOrigin } from '../adapters/files-origin.ts'
 import { type Meeting, openMeeting } from '../adapters/meeting.ts'
+import { openWay } from '../adapters/open-way.ts'
 import { openOwnAddresses, summarizeReach } from '../adapters/own-addresses.ts'
 import { type OwnRecord, openOwnRecord } from '../adapters/own-record.ts'
 import { type PeerLinks, openPeerLinks } from '../adapters/peer-links.ts'
@@ -180,6 +181,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     const { connect, learn } = { connect: links.connect.bind(links), learn: links.learn.bind(links) }
     signalling = openSignalling({
       self, policy, links, ownRecord: () => record?.current, log: (message, details) => log.debug(details ?? {}, message),
+      open: (signed) => void (punching && openWay(punching, placeOf(ownReach(), config.loopbackOnly), signed, closed)),
     })
     meeting = openMeeting({
       self, seed, port: transport.ports.v4 ?? transport.ports.v6, lanSecret, settings: reach, policy, connect, emit,
