@@ -323,8 +323,8 @@ function openFake(stun: 'no-answer' | 'mapped' = 'mapped') {
   })
   const say = (number: number, effect: PunchEffect): void => {
     punchers[number]?.answer.push(effect)
-    // Any packet makes it step.
-    punching.take(new Uint8Array(36), { host: '8.8.8.8', port: 1 }, 0)
+    // Any input makes it step.
+    punching.hurry(target().keyHash, [], null)
   }
   return { punching, punchers, closedSockets, events, say }
 }

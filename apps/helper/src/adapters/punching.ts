@@ -3,7 +3,7 @@
  * decided in core; here it is made sure that none goes where none may go.
  */
 import { createHmac, randomBytes } from 'node:crypto'
-import { type Endpoint, type ErrorCode, type Fault, type Hmac, type PeerId, type ReachCandidate, formatEndpoint, keyHashOf } from '@harddrive-party/protocol'
+import { type Endpoint, type ErrorCode, type Fault, type Hmac, type PeerId, type ReachCandidate, formatEndpoint, keyHashOf, punchTypeOf } from '@harddrive-party/protocol'
 import { type NatFacts, type OwnPlace, mayAnswer, mayPunch } from '../core/dial-candidates.ts'
 import type { Machine } from '../core/machine.ts'
 import type { OwnReach } from '../core/own-reach.ts'
@@ -92,8 +92,8 @@ export interface PunchingOptions {
   readonly patienceMs?: number
 }
 
-/** Peers punched to at once: as many as are dialled at once. Sparse ones give way to new ones. */
-const MAX_RUNS = 32
+/** Peers punched to at once: most of them sparsely, which costs a packet in ten seconds for each address. Sparse ones give way to new ones. */
+const MAX_RUNS = 128
 /** The quick part takes no longer; a person waits for what it says. */
 const QUICK_MS = 12_000
 /** A path that nobody has come for by then is given up: its NATs have begun to forget it. */
@@ -138,7 +138,7 @@ class OpenPunching implements Punching {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#selfHash = keyHashOf(options.self)
-    this.#knocks = new KnockBook({ ...options, selfHash: this.#selfHash, hmac })
+    this.#knocks = new KnockBook({ ...options, punched: () => this.#runs.keys(), selfHash: this.#selfHash, hmac })
   }
 
   punch(target: PunchTarget, { signal }: { signal: AbortSignal }): Promise<PunchOutcome> {
@@ -233,9 +233,13 @@ class OpenPunching implements Punching {
     if (this.#closed || this.#knocks.isFlooded(this.#clock.now())) return
     // The transport's buffer is its own.
     const packet = { socket, from, bytes: Uint8Array.from(bytes) }
-    for (const run of this.#runs.values()) run.driven.input({ type: 'packet', ...packet })
     const keyHash = this.#knocks.whose(packet, Date.now())
-    if (keyHash !== undefined && !this.#runs.has(keyHash)) this.#options.onKnock(keyHash)
+    if (keyHash === undefined) return
+    const run = this.#runs.get(keyHash)
+    if (run) return run.driven.input({ type: 'packet', ...packet })
+    if (punchTypeOf(packet.bytes) !== 'knock') return
+    this.#knocks.keep(keyHash, packet)
+    this.#options.onKnock(keyHash)
   }
 
   stats(): PunchingStats {
