@@ -31,6 +31,8 @@ export interface MeetingOptions {
   /** A member of a topic said where it is. */
   readonly learn: (signed: SignedPeerRecord, live: boolean) => void
   readonly isConnected: (peerId: PeerId) => boolean
+  /** A connection was cut off: our own addresses may be others now. */
+  readonly onLost: () => void
   readonly emit: (event: NetworkEvent) => void
   readonly log: (message: string, details?: object) => void
   readonly readInterfaces?: () => readonly LanInterface[]
@@ -52,6 +54,9 @@ export interface Meeting {
   close(): Promise<void>
 }
 
+/** Connections that are cut off within this time are so for one reason. */
+const LOST_TOGETHER_MS = 2_000
+
 export function openMeeting(options: MeetingOptions): Meeting {
   const { self, emit, log } = options
   const neighbours = new LanNeighbours(self)
@@ -67,6 +72,8 @@ export function openMeeting(options: MeetingOptions): Meeting {
   let settings: MeetingSettings = { mdns: false, topics: [], mqttBrokers: [] }
   let lan: { readonly mdns: Mdns; remove(): void } | undefined
   let told = JSON.stringify([])
+  const connected = new Set<PeerId>()
+  let lostAt = -Infinity
   let closing: Promise<void> | undefined
 
   function performNeighbours(effect: NeighboursEffect): void {
@@ -140,6 +147,14 @@ export function openMeeting(options: MeetingOptions): Meeting {
     emit({ type: 'topics', topics: infos })
   }
 
+  /** Cut off without a word: one of us may have another address now, and the other has to hear of it. */
+  function lose(peerId: PeerId): void {
+    const now = performance.now()
+    if (now - lostAt >= LOST_TOGETHER_MS) options.onLost()
+    lostAt = now
+    if (topics.members().some(({ members }) => members.includes(peerId))) topics.announce()
+  }
+
   async function close(): Promise<void> {
     driven.close()
     topics.close()
@@ -152,7 +167,11 @@ export function openMeeting(options: MeetingOptions): Meeting {
     setPolicy: ({ peers }) => driven.input({ type: 'known', peers }),
     heard: (event) => {
       if (event.type !== 'peer' || event.peer.state === 'nearby') return
-      driven.input({ type: 'status', peerId: event.peer.peerId, state: event.peer.state })
+      const { peerId, state, lastError } = event.peer
+      driven.input({ type: 'status', peerId, state })
+      const isLost = connected.delete(peerId) && state !== 'connected' && lastError?.code === 'connection-lost'
+      if (state === 'connected') connected.add(peerId)
+      if (isLost) lose(peerId)
       tellTopics()
     },
     neighbour: (peerId) => {

@@ -127,7 +127,10 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       secrets: () => Object.values(knockSecrets()).filter((secret) => secret !== undefined),
       wanted: () => policy.peers.flatMap(({ peerId, blocked, wanted }) => (wanted && !blocked ? [peerId] : [])),
       onPath: (keyHash) => links?.onPunching('punched', keyHash),
-      onOver: (keyHash) => links?.onPunching('punching-over', keyHash),
+      onOver: (keyHash) => {
+        own?.portsUsed()
+        links?.onPunching('punching-over', keyHash)
+      },
       onKnock: (keyHash) => links?.onPunching('knocked', keyHash),
       log: (message, details) => log.debug(details ?? {}, message),
     })
@@ -188,6 +191,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       ownRecord: () => record?.current,
       learn: (learnt, live) => learn(learnt, 'topic', { live }),
       isConnected: (peerId) => connectionTo(peerId) !== undefined,
+      onLost: () => own?.wake(),
       log: (message, details) => log.debug(details ?? {}, message),
     })
   }
