@@ -64,10 +64,10 @@ export type PunchEffect =
   /** The first, fast round was in vain; it goes on sparsely. `message`: why, as far as one can tell, and what would help. */
   | { readonly type: 'waiting'; readonly code: PunchFailure; readonly message: string }
   /**
-   * Both sides agree on this path. `rttMs` is null when the other side was faster to decide than our own knock was to be answered. `decider`: we are the one that chose it, so we should dial. The puncher answers for a little longer (see its deadline).
+   * Both sides agree on this path. `decider`: we are the one that chose it, so we should dial. The puncher answers for a little longer (see its deadline).
    * An extra socket named here is the receiver's from now on.
    */
-  | { readonly type: 'path'; readonly socket: number; readonly endpoint: Endpoint; readonly rttMs: number | null; readonly decider: boolean; readonly packets: number }
+  | { readonly type: 'path'; readonly socket: number; readonly endpoint: Endpoint; readonly rttMs: number; readonly decider: boolean; readonly packets: number }
   | { readonly type: 'failed'; readonly code: PunchFailure; readonly message: string; readonly packets: number }
 
 /**

@@ -187,6 +187,8 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
     const isDecision = packet.chosen && !this.#isDecider
     // Only one path is ever agreed on: a second decision is a copy or a fault of the other side.
     if (isDecision && this.#chosen !== undefined && this.#chosen !== path) return
+    // A copy of the decision, sent from elsewhere, may be faster than the decision: only where the peer has answered us is it believed. It is repeated.
+    if (isDecision && path.rttMs === undefined) return this.#onHeard(now, path)
     if (!this.#send(now, path, { type: 'answer', nonce: packet.nonce, chosen: packet.chosen }, effects)) return
     if (this.#phase !== 'punching') return
     this.#onHeard(now, path)
@@ -321,7 +323,7 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
 
   #agree(now: number, path: PunchPath, effects: PunchEffect[]): void {
     this.#chosen = path
-    effects.push({ type: 'path', socket: path.socket, endpoint: path.endpoint, rttMs: path.rttMs ?? null, decider: this.#isDecider, packets: this.#packets })
+    effects.push({ type: 'path', socket: path.socket, endpoint: path.endpoint, rttMs: path.rttMs ?? 0, decider: this.#isDecider, packets: this.#packets })
     this.#closeSockets(effects, path.socket)
     this.#phase = 'lingering'
     this.#endsAt = now + LINGER_MS
