@@ -237,10 +237,10 @@ describe('our own reach', () => {
     expect(world.addresses[0]).toBe('45.11.12.1:7000')
   })
 
-  it('measures after a sleep', () => {
+  it('measures after a sleep, once however many notice it', () => {
     const world = new World().interfaces(LAN)
     const before = world.asked.length
-    world.until(10_000).input({ type: 'wake' })
+    world.until(10_000).input({ type: 'wake' }).input({ type: 'wake' }).until(10_500).input({ type: 'wake' })
     expect(world.asked).toHaveLength(before + 2)
     expect(world.renewals).toBe(1)
   })

@@ -54,6 +54,8 @@ const RECHECK_MS = 5 * 60_000
 const RESAMPLE_MS = 60_000
 /** However much is punched. */
 const MIN_RESAMPLE_MS = 2_000
+/** Many may notice the same thing at once: a dozen connections that end with one network. */
+const MIN_BETWEEN_WAKES_MS = 2_000
 /** Nobody answered: the network may be on its way. Doubles up to RECHECK_MS. */
 const FIRST_RETRY_MS = 15_000
 /** Servers that fail to answer a keep-alive, one after the other, before everything is measured anew: one may just be down. */
@@ -85,6 +87,7 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
   /** Of the last sampling on this network; null when the NAT is not a hard one. */
   #samples: readonly PortSample[] | null = null
   #sampledAt = 0
+  #wokeAt: number | null = null
   #measuredAt = 0
   #mapping: MappingFacts | null = null
   #told = ''
@@ -105,6 +108,8 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
         this.#look(now, input.addresses, effects)
         break
       case 'wake':
+        if (this.#wokeAt !== null && now - this.#wokeAt < MIN_BETWEEN_WAKES_MS) break
+        this.#wokeAt = now
         if (this.#interfaces !== null) this.#measure(effects)
         effects.push({ type: 'renew-mapping' })
         break
