@@ -1,7 +1,8 @@
 /** `lab check`: every kind of site shown by experiment to be what its name says. Experiments use sockets of their own, no helper. */
 import { type Host, openHost } from './hosts.ts'
+import { installed } from './namespaces.ts'
 import { SERVER, STUN_ADDRESSES, STUN_ADDRESSES_V6 } from './places.ts'
-import { type SiteSpec, type Site, buildSite, lanAddress } from './sites.ts'
+import { LAN_ROUTER, type Site, type SiteSpec, buildSite, lanAddress } from './sites.ts'
 import { STUN_OTHER_PORT, STUN_PORT } from './stun-responder.ts'
 import { chooseWanMethod } from './wan-lines.ts'
 
@@ -60,6 +61,7 @@ export async function runChecks(report: (outcome: CheckOutcome) => void): Promis
   await checkIPv6(check)
   await checkFlowLimit(check)
   await checkHairpin(check)
+  await checkMapping(check)
   await checkTimeouts(check)
   await checkAddressChange(check)
   if ((await chooseWanMethod()) === 'none') check('lines with delay: skipped, there is neither netem nor a compiler', true, 'none')
@@ -120,6 +122,24 @@ async function checkHairpin(check: Check): Promise<void> {
       }
     })
   }
+}
+
+/** By NAT-PMP (RFC 6886), the plainest of the three protocols the router speaks. */
+async function checkMapping(check: Check): Promise<void> {
+  if (!(await installed('miniupnpd'))) return check('mapping router: skipped, there is no miniupnpd', true, 'none')
+  await withSite({ kind: 'random', mapping: true }, async (site, host) => {
+    const { socket, port } = await host.open({})
+    const request = Buffer.from([0, 1, 0, 0, port >> 8, port & 255, port >> 8, port & 255, 0, 0, 2, 88])
+    await host.send({ socket, host: LAN_ROUTER, port: 5351, hex: request.toString('hex') })
+    const answer = Buffer.from((await host.receive({ socket, timeoutMs: 4 * WAIT_MS }))?.hex ?? '', 'hex')
+    const mapped = answer.length === 16 && answer.readUInt16BE(2) === 0 ? answer.readUInt16BE(10) : 0
+    const server = await openHost(SERVER)
+    const { socket: stranger } = await server.open({})
+    await server.send({ socket: stranger, host: site.publicAddress, port: mapped, hex: '6869' })
+    const heard = await host.receive({ socket, timeoutMs: 4 * WAIT_MS })
+    await server.close()
+    check('mapping router: a mapped port lets strangers in', heard?.hex === '6869', `port ${mapped}`)
+  })
 }
 
 async function checkTimeouts(check: Check): Promise<void> {

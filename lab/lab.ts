@@ -22,7 +22,7 @@ export interface Lab {
 
 /** A megabyte: several round trips, and over before it bores. */
 const FILE_BYTES = 1 << 20
-const LARGE_FILE_BYTES = 24 << 20
+const LARGE_FILE_BYTES = 48 << 20
 
 /** @param logs also tell what every helper logs */
 export async function openLab(program: readonly string[], logs: boolean, tell: (line: string) => void): Promise<Lab> {

@@ -32,8 +32,18 @@ const UNLIKELY = 0.001
 /** A helper asks its servers within a few hundred milliseconds; one that gets no answer gives up by itself, and that time is not the meeting's. */
 const OWN_ADDRESS = { quietMs: 300, timeoutMs: 6_000 }
 
+/** A lab that breaks is a run that failed. */
 export async function runPairCell(lab: Lab, cell: PairCell, runs: number): Promise<CellResult> {
   const outcomes: MeetingOutcome[] = []
+  await runAll(lab, cell, runs, outcomes).catch((error: unknown) => {
+    const reason = `the lab failed: ${error instanceof Error ? error.message : String(error)}`
+    lab.tell(`  ${reason}`)
+    outcomes.push({ ok: false, connectedMs: null, firstByteMs: null, path: null, reason, failedMs: null })
+  })
+  return summarize(cell, outcomes)
+}
+
+async function runAll(lab: Lab, cell: PairCell, runs: number, outcomes: MeetingOutcome[]): Promise<void> {
   await withSites(lab, [{ ...PLACES[cell.a], line: cell.line }, { ...PLACES[cell.b], line: cell.line }], async (_sites, hosts) => {
     const [a, b] = hosts as [Host, Host]
     for (let run = 0; run < runs; run++) {
@@ -43,7 +53,6 @@ export async function runPairCell(lab: Lab, cell: PairCell, runs: number): Promi
       outcomes.push(outcome)
     }
   })
-  return summarize(cell, outcomes)
 }
 
 /** Builds sites, opens the agents of their hosts (all of the first site's, then the second's), and clears everything away. */
@@ -87,7 +96,7 @@ export function summarize(cell: PairCell, outcomes: readonly MeetingOutcome[]): 
 }
 
 /** Few runs say little about times: a single one of a busy machine is not held against the limits for many. */
-const RUNS_FOR_TIMES = 5
+export const RUNS_FOR_TIMES = 5
 
 function isAsExpected(expected: Expectation, outcomes: readonly MeetingOutcome[], { p50Ms, p95Ms }: { p50Ms: number | null; p95Ms: number | null }): boolean {
   if (expected.outcome === 'explains') return outcomes.every(({ ok, reason, failedMs }) => !ok && reason !== null && expected.naming.test(reason) && failedMs !== null && failedMs <= expected.withinMs)

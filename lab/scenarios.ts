@@ -174,7 +174,9 @@ export const SCENARIOS: readonly Scenario[] = [
   disturbed('the provider changes the address during a download', [{ kind: 'port', line: SLOW_LINE }, { kind: 'open', line: SLOW_LINE }], {}, ([site]) => site?.changePublicAddress()),
   disturbed('the address of the one who serves changes', [{ kind: 'open', line: SLOW_LINE }, { kind: 'port', line: SLOW_LINE }], {}, ([, site]) => site?.changePublicAddress()),
   disturbed('the provider changes the address, both behind routers, same topic', [{ kind: 'port', line: SLOW_LINE }, { kind: 'port', line: SLOW_LINE }], { topic: true }, ([site]) => site?.changePublicAddress()),
-  disturbed('the host gets another address on its LAN', [{ kind: 'port', line: SLOW_LINE }, { kind: 'port', line: SLOW_LINE }], { quick: true }, ([site]) => site?.changeHostAddress(0)),
+  // Its router now maps it to another port, which only somebody who was not talked to before would let in: one side open, or a word in common.
+  disturbed('the host gets another address on its LAN', [{ kind: 'port', line: SLOW_LINE }, { kind: 'open', line: SLOW_LINE }], { quick: true }, ([site]) => site?.changeHostAddress(0)),
+  disturbed('the host gets another address on its LAN, both behind routers, same topic', [{ kind: 'port', line: SLOW_LINE }, { kind: 'port', line: SLOW_LINE }], { topic: true }, ([site]) => site?.changeHostAddress(0)),
   outage(10_000, true),
   outage(60_000, false),
 ]

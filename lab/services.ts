@@ -34,7 +34,7 @@ export async function startCoturn(): Promise<Service> {
 export async function startPortMapper({ router, ipv6 }: { readonly router: string; readonly ipv6: boolean }): Promise<Service> {
   const file = join(SCRATCH, `${router}.conf`)
   await writeFile(file, [
-    'ext_ifname=wan', 'listening_ip=lan', 'http_port=5000', 'enable_upnp=yes', 'enable_pcp_pmp=yes', 'secure_mode=yes', 'min_lifetime=120', 'max_lifetime=86400',
+    'ext_ifname=wan', 'listening_ip=lan', 'http_port=5000', 'enable_upnp=yes', 'enable_natpmp=yes', 'secure_mode=yes', 'min_lifetime=120', 'max_lifetime=86400',
     `ipv6_disable=${ipv6 ? 'no' : 'yes'}`, 'uuid=7b1e9a54-5f0b-4f6a-9c3e-0c1b7e7a41d2', 'allow 1024-65535 192.168.1.0/24 1024-65535', 'deny 0-65535 0.0.0.0/0 0-65535',
     'upnp_table_name=filter', 'upnp_nat_table_name=filter', 'upnp_forward_chain=miniupnpd', 'upnp_nat_chain=prerouting_miniupnpd', 'upnp_nat_postrouting_chain=postrouting_miniupnpd', '',
   ].join('\n'))
