@@ -30,7 +30,7 @@ function hasMagicCookie(bytes: Uint8Array): boolean {
   return bytes.length >= STUN_HEADER_BYTES && bytes[4] === 0x21 && bytes[5] === 0x12 && bytes[6] === 0xa4 && bytes[7] === 0x42
 }
 
-/** First bytes of our own datagrams. 0x32 to 0x3f are free for later kinds; who does not know a type drops it. */
+/** First bytes of our own datagrams. 0x32 and 0x33 are those of punch-packet.ts, the rest is free; who does not know a type drops it. */
 export const OWN_DATAGRAMS = { probe: 0x30, echo: 0x31 } as const
 export type OwnDatagram = keyof typeof OWN_DATAGRAMS
 
