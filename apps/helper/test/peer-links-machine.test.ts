@@ -46,6 +46,24 @@ describe('somebody from the local network', () => {
 })
 
 describe('dialling a friend', () => {
+  it('begins afresh on another network', () => {
+    const links = machine(() => 0.999)
+    let now = 0
+    const fail = (): void => {
+      now = links.deadline ?? Number.NaN
+      const [effect] = deeds(links.step(now, { type: 'tick' }))
+      if (effect?.type !== 'dial') throw new Error('no dial')
+      links.step(now, { type: 'dial-failed', dial: effect.dial, fault })
+    }
+    links.step(0, { type: 'policy', policy: policy([known(id(1))]) })
+    for (let i = 0; i < 8; i++) fail()
+    expect((links.deadline ?? 0) - now).toBeGreaterThan(LONGEST_RETRY_MS * 0.9)
+    links.step(now, { type: 'wake' })
+    expect((links.deadline ?? 0) - now).toBeLessThan(FIRST_RETRY_MS)
+    fail()
+    expect((links.deadline ?? 0) - now).toBeLessThanOrEqual(FIRST_RETRY_MS)
+  })
+
   it('goes on, ever more rarely, and starts afresh after a connection that lasted', () => {
     for (const [random, part] of [[() => 0, 0.5], [() => 0.999_999, 1]] as const) {
       const links = machine(random)

@@ -213,7 +213,6 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     const peer = this.#peers.get(peerId)
     if (!peer) return
     peer.away = false
-    peer.failures = 0
     this.#retrySoon(peer, 0)
   }
 
@@ -427,7 +426,9 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (peer.retryAt === undefined && canDial(peer)) peer.retryAt = this.#now + retryDelayMs(peer, this.#now, this.#options.random())
   }
 
+  /** Something has changed: earlier failures say nothing any more. */
   #retrySoon(peer: Peer, spreadMs = START_SPREAD_MS): void {
+    peer.failures = 0
     if (canDial(peer)) peer.retryAt = this.#now + spreadMs * this.#options.random()
   }
 
