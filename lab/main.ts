@@ -18,6 +18,7 @@ const { values, positionals } = parseArgs({
     runs: { type: 'string' },
     only: { type: 'string' },
     helper: { type: 'string', default: '' },
+    pairs: { type: 'boolean', default: false },
     readme: { type: 'boolean', default: false },
     logs: { type: 'boolean', default: false },
   },
@@ -64,7 +65,7 @@ async function runCells(): Promise<number> {
     tell(formatPairs([result]))
   }
   const scenarios: ScenarioResult[] = []
-  for (const scenario of SCENARIOS.filter(({ name, quick }) => (values.quick ? quick : true) && (values.only === undefined || name.includes(values.only)))) {
+  for (const scenario of SCENARIOS.filter(({ name, quick }) => !values.pairs && (values.quick ? quick : true) && (values.only === undefined || name.includes(values.only)))) {
     const result = await runScenario(lab, scenario, values.runs !== undefined && values.only !== undefined ? Number(values.runs) : 1)
     scenarios.push(result)
     tell(formatScenarios([result]))
@@ -83,7 +84,7 @@ function isWanted(cell: PairCell): boolean {
 }
 
 function runsOf(cell: PairCell): number {
-  if (values.runs !== undefined) return Number(values.runs)
+  if (values.runs !== undefined) return cell.expected.outcome === 'explains' ? Math.min(RUNS.impossible, Number(values.runs)) : Number(values.runs)
   if (values.quick) return RUNS.quick
   return cell.expected.outcome === 'explains' ? RUNS.impossible : cell.chance ? RUNS.chance : RUNS.certain
 }
