@@ -21,11 +21,11 @@ describe('routers that accept packets for themselves', () => {
     expect(packets).toBeLessThan(40)
   })
 
-  it('do not matter at any distance in time when the side with the larger key is not the early one, or both hear that the other starts', () => {
+  it('do not matter to one that starts long after the other has become sparse', () => {
     for (let seed = 1; seed <= 40; seed++) {
       const late = seededRandom(seed)() * 8_000
-      const signalled = meet('port', 'port', seed, { delayMs: [10, 80], startsAt: [late + 40_000, 0], patienceMs: 600_000, extras: ROUTER_ACCEPTS })
-      expect(signalled.ok, `seed ${seed}`).toBe(true)
+      const attempt = meet('port', 'port', seed, { delayMs: [10, 80], startsAt: [late + 40_000, 0], patienceMs: 600_000, extras: ROUTER_ACCEPTS })
+      expect(attempt.ok, `seed ${seed}`).toBe(true)
     }
   })
 

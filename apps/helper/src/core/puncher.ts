@@ -28,7 +28,7 @@ export const SPARSE_MS = 10_000
 /** Where nothing stands in front of the peer, the first knock after its start is heard: worth a few more. */
 const SPARSE_OPEN_MS = 1_500
 /** Of the sparse knocks, every so many travels all the way: carriers may stand further away than LOW_TTL hops. */
-const FAR_EVERY = 6
+const FAR_EVERY = 12
 export const PATIENCE_MS = 10 * 60_000
 
 /** The longest that one round may take, when something was heard at its end. */
