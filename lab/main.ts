@@ -27,7 +27,7 @@ const { values, positionals } = parseArgs({
 if (values.readme && (values.quick || values.only !== undefined)) throw new Error('--readme is for a whole run')
 
 /** Many where luck decides, a few where nothing but a mistake can fail. */
-const RUNS = { chance: 20, certain: 5, impossible: 2, quick: 1 }
+const RUNS = { chance: 20, certain: 5, impossible: 2, quick: 1, quickChance: 2 }
 
 // The parent holds the other end: the world ends with it, however that ended.
 process.stdin.on('end', () => process.exit(130)).resume()
@@ -85,7 +85,8 @@ function isWanted(cell: PairCell): boolean {
 
 function runsOf(cell: PairCell): number {
   if (values.runs !== undefined) return cell.expected.outcome === 'explains' ? Math.min(RUNS.impossible, Number(values.runs)) : Number(values.runs)
-  if (values.quick) return RUNS.quick
+  // One failure may be bad luck, two are not.
+  if (values.quick) return cell.chance ? RUNS.quickChance : RUNS.quick
   return cell.expected.outcome === 'explains' ? RUNS.impossible : cell.chance ? RUNS.chance : RUNS.certain
 }
 
