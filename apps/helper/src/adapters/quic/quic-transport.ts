@@ -237,8 +237,7 @@ class QuicLoop implements QuicTransport, ConnectionHost {
         const key = shortHeaderCidKey(bytes)
         const connection = key === null ? undefined : this.#byCid.get(key)
         if (connection === undefined) this.#dropped++
-        else if (bytes.length <= MAX_PACKET_BYTES) connection.receive(bytes, from)
-        else this.#receiveSeveral(connection, bytes, from)
+        else this.#receive(connection, bytes, from)
         return
       }
       case 'quic-long':
@@ -255,9 +254,14 @@ class QuicLoop implements QuicTransport, ConnectionHost {
     }
   }
 
-  /** The kernel handed over several at once. */
-  #receiveSeveral(connection: QuicConnection, bytes: Buffer, from: RemoteInfo): void {
+  /** The kernel may hand over several at once, small ones too. */
+  #receive(connection: QuicConnection, bytes: Buffer, from: RemoteInfo): void {
     const size = coalescedSize(bytes)
+    if (size === bytes.length) connection.receive(bytes, from)
+    else this.#receiveSeveral(connection, bytes, size, from)
+  }
+
+  #receiveSeveral(connection: QuicConnection, bytes: Buffer, size: number, from: RemoteInfo): void {
     for (let at = 0; at < bytes.length; at += size) connection.receive(bytes.subarray(at, at + size), from)
   }
 
