@@ -257,12 +257,7 @@ class QuicLoop implements QuicTransport, ConnectionHost {
   /** The kernel may hand over several at once, small ones too. */
   #receive(connection: QuicConnection, bytes: Buffer, from: RemoteInfo): void {
     const size = coalescedSize(bytes)
-    if (size === bytes.length) connection.receive(bytes, from)
-    else this.#receiveSeveral(connection, bytes, size, from)
-  }
-
-  #receiveSeveral(connection: QuicConnection, bytes: Buffer, size: number, from: RemoteInfo): void {
-    for (let at = 0; at < bytes.length; at += size) connection.receive(bytes.subarray(at, at + size), from)
+    for (let at = 0; at < bytes.length; at += size) connection.receive(size === bytes.length ? bytes : bytes.subarray(at, at + size), from)
   }
 
   onSendError(to: Endpoint, code: string, socket: number): void {
