@@ -359,10 +359,10 @@ async function run(...args: string[]): Promise<{ start?: StartOptions; helper?: 
 
 describe('program', () => {
   it('takes every option of start', async () => {
-    const { start } = await run('start', '--share-dir', 'a', '--share-dir', 'b', '--storage', 's', '--download-dir', 'd', '--no-mdns', '--stun-server', 'h:1', '--stun-server', 'i:2', '--ui-address', 'http://127.0.0.1:0', '--no-open', '--verbose', '--json', '--loopback-only', '--udp-port', '5', '--no-port-mapping', '--no-mqtt', '--topic', ' Book  Club', '--mqtt-broker', 'mqtt://127.0.0.1:1883')
-    expect(start).toMatchObject({ shareDir: ['a', 'b'], storage: 's', downloadDir: 'd', mdns: false, stun: true, stunServer: ['h:1', 'i:2'], open: false, verbose: true, json: true, loopbackOnly: true, udpPort: 5, portMapping: false, mqtt: false, topic: ['book club'], mqttBroker: ['mqtt://127.0.0.1:1883'] })
+    const { start } = await run('start', '--share-dir', 'a', '--share-dir', 'b', '--storage', 's', '--download-dir', 'd', '--no-mdns', '--stun-server', 'h:1', '--stun-server', 'i:2', '--ui-address', 'http://127.0.0.1:0', '--no-open', '--verbose', '--json', '--loopback-only', '--udp-port', '5', '--no-port-mapping', '--no-introductions', '--no-mqtt', '--topic', ' Book  Club', '--mqtt-broker', 'mqtt://127.0.0.1:1883')
+    expect(start).toMatchObject({ shareDir: ['a', 'b'], storage: 's', downloadDir: 'd', mdns: false, stun: true, stunServer: ['h:1', 'i:2'], open: false, verbose: true, json: true, loopbackOnly: true, udpPort: 5, portMapping: false, introductions: false, mqtt: false, topic: ['book club'], mqttBroker: ['mqtt://127.0.0.1:1883'] })
     expect(start?.uiAddress?.origin).toBe('http://127.0.0.1:0')
-    expect((await run('start', '--no-stun')).start).toMatchObject({ stun: false, stunServer: [], open: true, mdns: true, shareDir: [], portMapping: true, mqtt: true, topic: [], mqttBroker: [] })
+    expect((await run('start', '--no-stun')).start).toMatchObject({ stun: false, stunServer: [], open: true, mdns: true, shareDir: [], portMapping: true, introductions: true, mqtt: true, topic: [], mqttBroker: [] })
   })
 
   it('takes global options before and after the command', async () => {

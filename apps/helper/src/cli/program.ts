@@ -26,6 +26,7 @@ export interface StartOptions extends GlobalOptions {
   readonly stun: boolean
   readonly stunServer: readonly string[]
   readonly portMapping: boolean
+  readonly introductions: boolean
   readonly mqtt: boolean
   readonly mqttBroker: readonly string[]
   readonly topic: readonly string[]
@@ -180,6 +181,7 @@ function addStart(start: Command, actions: ProgramActions): void {
     .option('--no-open', 'do not open the app in a browser')
     .option('--no-mdns', 'do not look for peers on the local network, and do not be seen there')
     .option('--no-port-mapping', 'do not ask the router for an open port')
+    .option('--no-introductions', 'do not help peers that you are connected to find each other')
     .addOption(new Option('--topic <words>', 'join this topic; may be repeated').argParser(collectTopic).default([], 'those joined before'))
     .addOption(new Option('--mqtt-broker <url>', 'announce topics over this broker (mqtt, mqtts, ws or wss); may be repeated').argParser(collectBroker).default([], 'a few well-known ones'))
     .option('--no-mqtt', 'use no broker: topics are announced on the local network only')

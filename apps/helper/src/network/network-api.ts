@@ -61,6 +61,8 @@ export interface NetworkConfig extends ReachSettings {
   readonly policy: Policy
   /** Origins of the UI, which may embed what the files origin serves. */
   readonly uiOrigins: readonly string[]
+  /** Pass on what connected peers ask of each other; default true. */
+  readonly introductions?: boolean
   readonly verbose: boolean
 }
 

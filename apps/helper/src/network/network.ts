@@ -186,6 +186,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       self, policy, links, ownRecord: () => record?.current, log: (message, details) => log.debug(details ?? {}, message),
       open: (signed) => void (punching && openWay(punching, placeOf(ownReach(), config.loopbackOnly), signed, closed)),
     })
+    signalling.setHelpsOthers(config.introductions ?? true)
     meeting = openMeeting({
       self, seed, port: transport.ports.v4 ?? transport.ports.v6, lanSecret, settings: reach, policy, connect, emit,
       ownRecord: () => record?.current,

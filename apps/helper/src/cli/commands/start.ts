@@ -26,6 +26,7 @@ export async function startCommand(options: StartOptions, output: Output): Promi
     loopbackOnly: options.loopbackOnly === true,
     topics: options.topic,
     meeting: meetingOf(options),
+    introductions: options.introductions,
     ...(options.udpPort === undefined ? {} : { udpPort: options.udpPort }),
     verbose: options.verbose === true,
   })
