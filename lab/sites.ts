@@ -60,14 +60,17 @@ export function lanAddress(host: number): string {
   return `192.168.1.${10 + host}`
 }
 
+/** Routers between two homes, less than usual. */
+const CORE_HOPS = 8
+
 /** The core and the server host. They stay for the whole run. */
 export async function buildInternet(): Promise<void> {
   await addNamespace(CORE)
   await addNamespace(SERVER)
   await forward(CORE)
   await ip(CORE, [`addr add ${CORE_GATEWAY}/32 dev lo`])
-  // For lines that are cut.
-  await nft(CORE, 'table inet lines {\n  set cut {\n    type ifname;\n  }\n  chain forward {\n    type filter hook forward priority filter;\n    iifname @cut drop\n    oifname @cut drop\n  }\n}\n')
+  // For lines that are cut, and for packets that shall not travel far: the core is one hop that counts as many.
+  await nft(CORE, `table inet lines {\n  set cut {\n    type ifname;\n  }\n  chain forward {\n    type filter hook forward priority filter;\n    iifname @cut drop\n    oifname @cut drop\n    ip ttl < ${CORE_HOPS} drop\n    ip6 hoplimit < ${CORE_HOPS} drop\n  }\n}\n`)
   await addCable({ ns: CORE, device: SERVER }, { ns: SERVER, device: 'wan' })
   const v4 = [...STUN_ADDRESSES, BROKER_ADDRESS]
   await ip(CORE, [
