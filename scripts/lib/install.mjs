@@ -20,7 +20,8 @@ export async function ensurePackages() {
   const installed = await modified(join('node_modules', '.package-lock.json'))
   if (installed < wanted) {
     say('Installing packages …')
-    const code = await run('npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error'])
+    // Not `npm ci`: npm 11 refuses a lock file that lacks a platform's optional package, even one that is not for this platform.
+    const code = await run('npm', ['install', '--no-save', '--no-fund', '--no-audit', '--loglevel=error'])
     if (code !== 0) {
       say('npm could not install the packages; its messages are above.')
       process.exit(1)
