@@ -176,6 +176,15 @@ describe('announce codes', () => {
     expect(readCode(codes.current().code).addresses).toHaveLength(8)
   })
 
+  it('carry the ports of the router while they are known', async () => {
+    const codes = await openCodes()
+    const event = { type: 'addresses', addresses: ['8.8.4.4:40100'], natKind: 'block' } as const
+    codes.onNetworkEvent({ ...event, nat: { block: { low: 40_000, high: 40_511 } } })
+    expect(readCode(codes.current().code)).toMatchObject({ natKind: 'block', nat: { block: { low: 40_000, high: 40_511 } } })
+    codes.onNetworkEvent(event)
+    expect(readCode(codes.current().code)).not.toHaveProperty('nat')
+  })
+
   it('keep their secrets over a restart; a new code changes only its own', async () => {
     const codes = await openCodes()
     codes.onNetworkEvent(ready)

@@ -18,6 +18,8 @@ export interface TestBroker {
   sendRaw(bytes: Uint8Array): void
   /** Cuts everybody off; who comes again is welcome. */
   drop(): void
+  /** Who is connected now is neither heard nor told anything any more, as when its network has become another one; who comes again is. */
+  deafen(): void
   close(): Promise<void>
 }
 
@@ -32,6 +34,7 @@ export async function openTestBroker({ port = 0 }: { port?: number } = {}): Prom
   const sockets = new Map<Socket, Set<string>>()
   const published: { name: string; payload: Buffer; retain: boolean }[] = []
   const clientIds: string[] = []
+  const deaf = new WeakSet<Socket>()
   const waiting = new Set<{ isWanted: (name: string) => boolean; resolve: (name: string) => void }>()
 
   function send(name: string, payload: Uint8Array, { retain = false }: { retain?: boolean } = {}): void {
@@ -73,6 +76,7 @@ export async function openTestBroker({ port = 0 }: { port?: number } = {}): Prom
     sockets.set(socket, new Set())
     let buffered: Buffer = Buffer.alloc(0)
     socket.on('data', (chunk: Buffer) => {
+      if (deaf.has(socket)) return
       buffered = Buffer.concat([buffered, chunk])
       for (let packet = firstPacket(buffered); packet !== undefined; packet = firstPacket(buffered)) {
         buffered = buffered.subarray(packet.end)
@@ -104,6 +108,12 @@ export async function openTestBroker({ port = 0 }: { port?: number } = {}): Prom
       for (const socket of sockets.keys()) socket.write(bytes)
     },
     drop,
+    deafen: () => {
+      for (const socket of sockets.keys()) {
+        deaf.add(socket)
+        sockets.set(socket, new Set())
+      }
+    },
     close: async () => {
       drop()
       server.close()

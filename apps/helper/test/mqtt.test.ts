@@ -22,7 +22,7 @@ async function brokerOf(port = 0): Promise<TestBroker> {
 }
 
 /** What a carrier has heard and logged, and a way to wait for it. */
-function carrierOf(url: string): { carrier: MqttCarrier; messages: { name: string; bytes: Uint8Array }[]; problems: string[]; opens: () => number; next(): Promise<void> } {
+function carrierOf(url: string, checkMs = 60_000): { carrier: MqttCarrier; messages: { name: string; bytes: Uint8Array }[]; problems: string[]; opens: () => number; next(): Promise<void> } {
   const messages: { name: string; bytes: Uint8Array }[] = []
   const problems: string[] = []
   const waiting = new Set<() => void>()
@@ -34,6 +34,7 @@ function carrierOf(url: string): { carrier: MqttCarrier; messages: { name: strin
   const carrier = openMqttCarrier({
     url,
     retryMs: () => 10,
+    checkMs,
     log: (_message, details) => {
       problems.push(JSON.stringify(details))
       happened()
@@ -146,6 +147,32 @@ describe('a carrier over MQTT', () => {
     const { carrier, problems, next } = carrierOf('gopher://127.0.0.1:1')
     await until(next, () => problems.length >= 1)
     expect(carrier.info.state).toBe('failed')
+  })
+
+  it('finds out at once when the network has changed that nobody hears it any more, and connects anew', async () => {
+    const broker = await brokerOf()
+    const { carrier, messages, problems, next, opens } = carrierOf(broker.url, 20)
+    carrier.setNames([NAME])
+    await until(next, () => opens() === 1)
+    broker.deafen()
+    carrier.check()
+    carrier.check()
+    await until(next, () => opens() === 2)
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain('does not answer')
+    carrier.publish(NAME, payload(5))
+    await until(next, () => messages.length === 1)
+  })
+
+  it('keeps a connection that still answers', async () => {
+    const broker = await brokerOf()
+    const { carrier, messages, problems, next, opens } = carrierOf(broker.url)
+    carrier.setNames([NAME])
+    await until(next, () => opens() === 1)
+    carrier.check()
+    carrier.publish(NAME, payload(6))
+    await until(next, () => messages.length === 1)
+    expect([problems.length, opens(), broker.clientIds.length]).toEqual([0, 1, 1])
   })
 
   it('is silent once it is closed', async () => {

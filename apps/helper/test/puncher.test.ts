@@ -169,6 +169,18 @@ describe('the end', () => {
     expect(effect).toMatchObject({ type: 'failed', code: 'hopeless', packets: 0 })
     expect(effect?.type === 'failed' ? effect.message : '').toMatch(/random port.*relay.*(UPnP|IPv6)/)
   })
+
+  it('does not call ports random that are only not known yet', () => {
+    const own = { nat: { v4: 'block', v6: 'unknown' }, block: { low: 40_000, high: 40_511 }, interfaces: INTERFACES } as const
+    const theirs = peerWith([{ endpoint: PEER, source: 'stun' }], 'block')
+    const [effect] = new Puncher(options({ own, theirs })).step(0, { type: 'start' })
+    expect(effect).toMatchObject({ type: 'failed', code: 'hopeless', packets: 0 })
+    const message = effect?.type === 'failed' ? effect.message : ''
+    expect(message).toMatch(/^Their router takes its ports from a range that is not known.*codes.*(UPnP|IPv6)/)
+    expect(message).not.toContain('random')
+    const started = new Puncher(options({ own, theirs: { ...theirs, block: { low: 50_000, high: 50_511 } } })).step(0, { type: 'start' })
+    expect(started.filter(({ type }) => type === 'open-sockets' || type === 'failed')).toMatchObject([{ type: 'open-sockets' }])
+  })
 })
 
 describe('an attacker who hears and copies everything', () => {

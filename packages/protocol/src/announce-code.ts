@@ -3,7 +3,7 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { asciiBytes, concatBytes } from './bytes.ts'
 import { type Endpoint, addressScope, decodeHost, encodeHost } from './endpoint.ts'
 import { KNOCK_SECRET_BYTES } from './knock.ts'
-import { NAT_KINDS, type NatKind } from './nat-kind.ts'
+import { NAT_KINDS, type NatKind, type NatPorts } from './nat-kind.ts'
 import { type PeerId, peerIdToKey } from './peer-id.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
 
@@ -20,10 +20,12 @@ export interface AnnounceCode {
   /** 1 to MAX_CODE_ADDRESSES, best first. */
   readonly addresses: readonly Endpoint[]
   readonly natKind: NatKind
+  /** Absent = not known. Kind `block`: with `block` alone. Kind `counting`: with `step` (1 to 255) and `lastPort`. Other kinds have none. */
+  readonly nat?: NatPorts
 }
 
 export type AnnounceCodeFault = Fault<
-  'empty' | 'too-long' | 'not-a-code' | 'bad-character' | 'truncated' | 'checksum' | 'version' | 'bad-layout' | 'bad-nat-kind' | 'no-addresses' | 'bad-address'
+  'empty' | 'too-long' | 'not-a-code' | 'bad-character' | 'truncated' | 'checksum' | 'version' | 'bad-layout' | 'bad-nat-kind' | 'bad-ports' | 'no-addresses' | 'bad-address'
 >
 
 /** Addresses in one code: enough for two families on a few networks, and a code that still fits into a message and a QR picture. */
@@ -36,6 +38,9 @@ export const KEY_HASH_BYTES = 16
 const VERSION = 1
 const PREFIX = 'hdp'
 const HEADER_BYTES = 3 + KEY_HASH_BYTES + KNOCK_SECRET_BYTES
+/** In the byte of the NAT kind: facts on its ports follow the secret. */
+const HAS_PORTS = 0x80
+const MAX_STEP = 255
 const MAX_NAME_WORDS = 4
 const MAX_WORD_LENGTH = 20
 /** The characters of bech32 carry five bits each; six more are the checksum. */
@@ -51,7 +56,7 @@ export function keyHashOf(peerId: PeerId): Uint8Array {
 
 /**
  * `brave-otter-hdp1…`, in lower case.
- * @throws TypeError for a code that breaks its own type (no address, a key hash of another length): codes inside the program are ours
+ * @throws TypeError for a code that breaks its own type (no address, a key hash of another length, ports that do not go with the NAT kind): codes inside the program are ours
  */
 export function formatAnnounceCode(code: AnnounceCode): string {
   const words = nameWords(code.name)
@@ -110,9 +115,24 @@ function encodeBody(code: AnnounceCode): Uint8Array {
   if (code.addresses.length < 1 || code.addresses.length > MAX_CODE_ADDRESSES) {
     throw new TypeError(`an announce code has 1 to ${MAX_CODE_ADDRESSES} addresses, not ${code.addresses.length}`)
   }
-  const rest = concatBytes(Uint8Array.of(NAT_KINDS.indexOf(code.natKind)), code.keyHash, code.knockSecret, ...code.addresses.map(encodeAddress))
+  const kind = NAT_KINDS.indexOf(code.natKind) | (code.nat === undefined ? 0 : HAS_PORTS)
+  const rest = concatBytes(Uint8Array.of(kind), code.keyHash, code.knockSecret, encodePorts(code), ...code.addresses.map(encodeAddress))
   // The length comes early, so that a code that was cut off can be told from one that was mistyped.
   return concatBytes(Uint8Array.of(VERSION, 2 + rest.length), rest)
+}
+
+function encodePorts({ natKind, nat }: AnnounceCode): Uint8Array {
+  if (nat === undefined) return new Uint8Array(0)
+  const { block, step, lastPort } = nat
+  if (natKind === 'block' && block !== undefined && step === undefined && lastPort === undefined && isPort(block.low) && isPort(block.high) && block.low <= block.high) {
+    return Uint8Array.of(block.low >> 8, block.low & 0xff, block.high >> 8, block.high & 0xff)
+  }
+  if (natKind === 'counting' && block === undefined && isPort(lastPort) && isPort(step) && step <= MAX_STEP) return Uint8Array.of(step, lastPort >> 8, lastPort & 0xff)
+  throw new TypeError(`these are not the ports of a NAT of the kind ${natKind}`)
+}
+
+function isPort(value: number | undefined): value is number {
+  return value !== undefined && Number.isInteger(value) && value >= 1 && value <= 65535
 }
 
 function encodeAddress({ host, port }: Endpoint): Uint8Array {
@@ -146,16 +166,30 @@ function index(data: string, at: number): number {
 }
 
 function decodeBody(bytes: Uint8Array, name: string): Result<AnnounceCode, AnnounceCodeFault> {
-  const [version, length, nat] = bytes
+  const [version, length, kind = 0] = bytes
   if (version === undefined) return refuse('bad-layout', 'this announce code is empty')
   if (version !== VERSION) return refuse('version', `this announce code is of version ${version}: a newer program is needed to read it`)
   if (length !== bytes.length || bytes.length < HEADER_BYTES) return refuse('bad-layout', 'this announce code does not have the length that it claims')
-  const natKind = NAT_KINDS[nat ?? -1]
+  const natKind = NAT_KINDS[kind & ~HAS_PORTS]
   if (natKind === undefined) return refuse('bad-nat-kind', 'this announce code names a kind of network that does not exist')
   const keyHash = bytes.slice(3, 3 + KEY_HASH_BYTES)
   const knockSecret = bytes.slice(3 + KEY_HASH_BYTES, HEADER_BYTES)
-  const addresses = decodeAddresses(bytes.subarray(HEADER_BYTES))
-  return addresses.ok ? succeed({ version: VERSION, name, keyHash, knockSecret, addresses: addresses.value, natKind }) : addresses
+  const ports = decodePorts(natKind, (kind & HAS_PORTS) !== 0, bytes.subarray(HEADER_BYTES))
+  if (!ports.ok) return ports
+  const { size, nat } = ports.value
+  const addresses = decodeAddresses(bytes.subarray(HEADER_BYTES + size))
+  return addresses.ok ? succeed({ version: VERSION, name, keyHash, knockSecret, addresses: addresses.value, natKind, ...(nat && { nat }) }) : addresses
+}
+
+function decodePorts(natKind: NatKind, isTold: boolean, bytes: Uint8Array): Result<{ readonly size: number; readonly nat?: NatPorts }, AnnounceCodeFault> {
+  if (!isTold) return succeed({ size: 0 })
+  const size = natKind === 'block' ? 4 : natKind === 'counting' ? 3 : 0
+  if (size === 0) return refuse('bad-ports', 'this announce code tells the ports of a kind of network that has none to tell')
+  if (bytes.length < size) return refuse('bad-ports', 'this announce code ends within the ports of its network')
+  const [a = 0, b = 0, c = 0, d = 0] = bytes
+  const nat = natKind === 'block' ? { block: { low: (a << 8) | b, high: (c << 8) | d } } : { step: a, lastPort: (b << 8) | c }
+  const isGood = nat.block ? nat.block.low > 0 && nat.block.low <= nat.block.high : nat.step > 0 && nat.lastPort > 0
+  return isGood ? succeed({ size, nat }) : refuse('bad-ports', 'this announce code contains ports that no network hands out')
 }
 
 function decodeAddresses(bytes: Uint8Array): Result<Endpoint[], AnnounceCodeFault> {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import identities from '../../../docs/vectors/identities.json' with { type: 'json' }
 import vectors from '../../../docs/vectors/announce-codes.json' with { type: 'json' }
 import {
-  type AnnounceCode, type Endpoint, MAX_CODE_ADDRESSES, MAX_CODE_TEXT_LENGTH, NAT_KINDS, type PeerId, announceCodeQrText, formatAnnounceCode, formatAnnounceLink, keyHashOf,
+  type AnnounceCode, type Endpoint, MAX_CODE_ADDRESSES, MAX_CODE_TEXT_LENGTH, NAT_KINDS, type NatKind, type NatPorts, type PeerId, announceCodeQrText, formatAnnounceCode, formatAnnounceLink, keyHashOf,
   parseAnnounceCode, parseHost,
 } from '../src/index.ts'
 import { bytes, hex } from './vector-values.ts'
@@ -102,6 +102,19 @@ describe('what is refused, and why', () => {
     ['bad-layout', bech32m([1, 3, 0])],
     ['bad-layout', bech32m([1, 200, 0, ...KEYS, ...V4])],
     ['bad-nat-kind', coded([6, ...KEYS, ...V4])],
+    ['bad-nat-kind', coded([0x86, ...KEYS, ...V4])],
+    ['bad-nat-kind', coded([0x44, ...KEYS, ...V4])],
+    ['bad-ports', coded([0x80, ...KEYS, 156, 64, 158, 63, ...V4])],
+    ['bad-ports', coded([0x85, ...KEYS, 156, 64, 158, 63, ...V4])],
+    ['bad-ports', coded([0x84, ...KEYS])],
+    ['bad-ports', coded([0x84, ...KEYS, 156, 64, 158])],
+    ['bad-ports', coded([0x84, ...KEYS, 0, 0, 158, 63, ...V4])],
+    ['bad-ports', coded([0x84, ...KEYS, 158, 63, 156, 64, ...V4])],
+    ['bad-ports', coded([0x83, ...KEYS, 1, 156])],
+    ['bad-ports', coded([0x83, ...KEYS, 0, 156, 64, ...V4])],
+    ['bad-ports', coded([0x83, ...KEYS, 1, 0, 0, ...V4])],
+    ['no-addresses', coded([0x84, ...KEYS, 156, 64, 158, 63])],
+    ['bad-address', coded([4, ...KEYS, 156, 64, 158, 63, ...V4])],
     ['no-addresses', coded([0, ...KEYS])],
     ['bad-address', coded([0, ...KEYS, 5, 192, 0, 2, 1, 0x11, 0x51])],
     ['bad-address', coded([0, ...KEYS, ...V4.slice(0, -1)])],
@@ -123,6 +136,25 @@ describe('what is refused, and why', () => {
     expect(parseAnnounceCode(coded([0, ...KEYS, ...V4]))).toMatchObject({ ok: true, value: { addresses: [{ host: '192.0.2.1', port: 4433 }], natKind: 'unknown' } })
   })
 
+  test('ports of a network are where they belong', () => {
+    expect(parseAnnounceCode(coded([0x84, ...KEYS, 156, 64, 158, 63, ...V4]))).toMatchObject({ ok: true, value: { natKind: 'block', nat: { block: { low: 40_000, high: 40_511 } } } })
+    expect(parseAnnounceCode(coded([0x83, ...KEYS, 64, 156, 64, ...V4]))).toMatchObject({ ok: true, value: { natKind: 'counting', nat: { step: 64, lastPort: 40_000 } } })
+  })
+
+  test.each<[NatKind, NatPorts]>([
+    ['random', { block: { low: 1, high: 2 } }],
+    ['block', {}],
+    ['block', { block: { low: 0, high: 2 } }],
+    ['block', { block: { low: 3, high: 2 } }],
+    ['block', { block: { low: 1, high: 65_536 } }],
+    ['block', { block: { low: 1, high: 2 }, lastPort: 2 }],
+    ['counting', { step: 1 }],
+    ['counting', { step: 256, lastPort: 1 }],
+    ['counting', { step: 1.5, lastPort: 1 }],
+  ])('no code is made of ports that do not go with %s: %o', (natKind, nat) => {
+    expect(() => formatAnnounceCode({ ...SAMPLE, natKind, nat })).toThrow(TypeError)
+  })
+
   test('left-over bits that are not zero are refused', () => {
     // 43 bytes are 344 bits: 69 characters with one bit left over. bech32m cannot see it, so the decoder must.
     const good = coded([0, ...KEYS, ...V4, ...V4.slice(0, 0)])
@@ -140,10 +172,16 @@ describe('properties', () => {
   const endpoint: fc.Arbitrary<Endpoint> = fc.record({ host, port: fc.integer({ min: 1, max: 65535 }) })
   const key = fc.uint8Array({ minLength: 16, maxLength: 16 })
   const word = fc.stringMatching(/^[A-Z][a-z]{0,19}$/)
-  const code: fc.Arbitrary<AnnounceCode> = fc.record({
+  const port = fc.integer({ min: 1, max: 65535 })
+  const network: fc.Arbitrary<Pick<AnnounceCode, 'natKind' | 'nat'>> = fc.oneof(
+    fc.record({ natKind: fc.constantFrom(...NAT_KINDS) }),
+    fc.tuple(port, port).map(([a, b]) => ({ natKind: 'block' as const, nat: { block: { low: Math.min(a, b), high: Math.max(a, b) } } })),
+    fc.record({ natKind: fc.constant('counting' as const), nat: fc.record({ step: fc.integer({ min: 1, max: 255 }), lastPort: port }) }),
+  )
+  const code: fc.Arbitrary<AnnounceCode> = fc.tuple(network, fc.record({
     version: fc.constant(1 as const), name: fc.array(word, { maxLength: 4 }).map((words) => words.join(' ')), keyHash: key, knockSecret: key,
-    addresses: fc.array(endpoint, { minLength: 1, maxLength: MAX_CODE_ADDRESSES }), natKind: fc.constantFrom(...NAT_KINDS),
-  })
+    addresses: fc.array(endpoint, { minLength: 1, maxLength: MAX_CODE_ADDRESSES }),
+  })).map(([nat, rest]) => ({ ...rest, ...nat }))
 
   test('every code comes back as it was, or is refused for an address that nobody can have', () => {
     fc.assert(
@@ -183,6 +221,11 @@ describe('properties', () => {
         const framed = parseAnnounceCode(coded([0, ...KEYS, ...body]))
         // What is accepted has one spelling.
         if (framed.ok) expect(formatAnnounceCode(framed.value)).toBe(coded([0, ...KEYS, ...body]))
+        for (const kind of [0x83, 0x84]) {
+          const text = coded([kind, ...KEYS, ...body.slice(0, 6), ...V4])
+          const withPorts = parseAnnounceCode(text)
+          if (withPorts.ok) expect(formatAnnounceCode(withPorts.value)).toBe(text)
+        }
       }),
       { numRuns: 500 },
     )

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import {
-  type AnnounceCode, type NatKind, type PeerRecord, RECORD_SOURCES, announceCodeQrText, deriveTopicKeys, encodeAnswer, encodeEcho, encodeFrame, encodeLanAnnouncement, encodeProbe, encodePunch, encodeRequest, formatAnnounceCode, formatAnnounceLink, introductionProof,
+  type AnnounceCode, type NatKind, type NatPorts, type PeerRecord, RECORD_SOURCES, announceCodeQrText, deriveTopicKeys, encodeAnswer, encodeEcho, encodeFrame, encodeLanAnnouncement, encodeProbe, encodePunch, encodeRequest, formatAnnounceCode, formatAnnounceLink, introductionProof,
   keyHashOf, makeKnockCid, parseTopic, peerIdFromKey, publicKeyOf, punchKeyOf, rendezvousNames, sealTopicAnnouncement, sign,
 } from '../src/index.ts'
 import { NAME_WORDS, peerName } from '../src/peer-name.ts'
@@ -33,15 +33,18 @@ const addresses = {
   loopback: { host: '127.0.0.1', port: 1 },
   local: { host: 'fe80::1:2:3:4', port: 40000 },
 }
-function code(name: string, natKind: NatKind, list: readonly { host: string; port: number }[]): AnnounceCode {
+function code(name: string, natKind: NatKind, list: readonly { host: string; port: number }[], nat?: NatPorts): AnnounceCode {
   const keyHash = keyHashOf(peerIdFromKey(publicKeyOf(new Uint8Array(32).fill(7))))
-  return { version: 1, name, keyHash, knockSecret: filled(16, 0xa0), addresses: list, natKind }
+  return { version: 1, name, keyHash, knockSecret: filled(16, 0xa0), addresses: list, natKind, ...(nat && { nat }) }
 }
 const codes = [
   code('Brave Otter', 'open', [addresses.v4]),
   code('Brave Otter', 'consistent', [addresses.v6, addresses.v4]),
   code('', 'unknown', [addresses.loopback]),
   code('Quiet Sea Lion', 'random', Array.from({ length: 8 }, () => addresses.local)),
+  code('Brave Otter', 'block', [addresses.v4], { block: { low: 40_000, high: 40_511 } }),
+  code('Brave Otter', 'block', [addresses.v4]),
+  code('Brave Otter', 'counting', [addresses.v4, addresses.v6], { step: 2, lastPort: 65_535 }),
 ]
 write('announce-codes', 'Codes with what is in them. The link is for an app at http://127.0.0.1:3030/, the QR text is the payload of a QR picture.', {
   codes: codes.map((value) => ({

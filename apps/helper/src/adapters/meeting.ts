@@ -150,9 +150,17 @@ export function openMeeting(options: MeetingOptions): Meeting {
   /** Cut off without a word: one of us may have another address now, and the other has to hear of it. */
   function lose(peerId: PeerId): void {
     const now = performance.now()
-    if (now - lostAt >= LOST_TOGETHER_MS) options.onLost()
+    if (now - lostAt >= LOST_TOGETHER_MS) {
+      options.onLost()
+      checkBrokers()
+    }
     lostAt = now
     if (topics.members().some(({ members }) => members.includes(peerId))) topics.announce()
+  }
+
+  /** What is announced over a connection of the old network is heard by nobody. */
+  function checkBrokers(): void {
+    for (const { carrier } of brokers.values()) carrier.check()
   }
 
   async function close(): Promise<void> {
@@ -180,6 +188,7 @@ export function openMeeting(options: MeetingOptions): Meeting {
     },
     changed: () => {
       lan?.mdns.refresh()
+      checkBrokers()
       topics.announce()
     },
     report: () => ({ mdns: lan !== undefined, topics: topicInfos(), brokers: [...brokers.values()].map(({ carrier }): BrokerInfo => carrier.info) }),

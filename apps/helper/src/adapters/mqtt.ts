@@ -11,6 +11,8 @@ import type { TopicCarrier, TopicCarrierEvents } from './topic-carrier.ts'
 
 export interface MqttCarrier extends TopicCarrier {
   readonly info: BrokerInfo
+  /** The network may be another one: a connection that was made on the old one says nothing and hears nothing, and is made anew unless the broker answers. */
+  check(): void
 }
 
 export interface MqttCarrierOptions extends TopicCarrierEvents {
@@ -19,11 +21,14 @@ export interface MqttCarrierOptions extends TopicCarrierEvents {
   /** Replaced in tests. */
   readonly connect?: (url: string, options: IClientOptions) => MqttClient | Promise<MqttClient>
   readonly retryMs?: (failures: number) => number
+  readonly checkMs?: number
 }
 
 const CONNECT_TIMEOUT_MS = 15_000
 /** Below what NATs and brokers cut off for silence. */
 const KEEP_ALIVE_S = 45
+/** For an answer when the network has changed: the keep-alive would find out after a minute. A broker that is slower than this costs one connection. */
+const CHECK_MS = 2_000
 /** What a broker may send us per second, and at once: hundreds of times what topics need. It is cut off beyond that, before packets are put together. */
 const BYTES_PER_SECOND = 64 * 1024
 const BURST_BYTES = 256 * 1024
@@ -44,6 +49,9 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
   let isOpen = false
   let failures = 0
   let timer: NodeJS.Timeout | undefined
+  /** Ends the connection that is there. */
+  let giveUp: (why: string) => void = () => {}
+  let checking: NodeJS.Timeout | undefined
   let closed = false
 
   async function open(): Promise<void> {
@@ -67,10 +75,11 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
     let connectedAt: number | undefined
     let problem = 'the connection was lost'
     let gone = false
-    limitBytes(opened, () => {
-      problem = 'it sends more than anybody asked for'
+    giveUp = (why) => {
+      problem = why
       opened.end(true)
-    })
+    }
+    limitBytes(opened, () => giveUp('it sends more than anybody asked for'))
     opened.on('connect', () => {
       connectedAt = performance.now()
       info = { url: shownUrl, state: 'connected', problem: null }
@@ -90,6 +99,7 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
       gone = true
       if (client === opened) client = undefined
       isOpen = false
+      stopChecking()
       opened.removeAllListeners()
       // A late error of a connection that we have given up is no news.
       opened.on('error', () => {})
@@ -123,11 +133,30 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
     })
   }
 
+  function stopChecking(): void {
+    clearTimeout(checking)
+    checking = undefined
+  }
+
+  /** Asks for what we have already, which is always answered. */
+  function check(): void {
+    const to = client
+    if (to === undefined || !isOpen || checking !== undefined || names.size === 0) return
+    checking = setTimeout(() => {
+      checking = undefined
+      giveUp('it does not answer any more')
+    }, options.checkMs ?? CHECK_MS)
+    to.subscribe([...names], { qos: 0 }, () => {
+      if (client === to) stopChecking()
+    })
+  }
+
   begin()
   return {
     get info() {
       return info
     },
+    check,
     setNames: (wanted) => {
       const added = wanted.filter((name) => !names.has(name))
       const removed = [...names].filter((name) => !wanted.includes(name))
@@ -142,6 +171,7 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
       if (closed) return
       closed = true
       clearTimeout(timer)
+      stopChecking()
       const open = client
       client = undefined
       isOpen = false

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { type Endpoint, type NatKind, formatEndpoint } from '@harddrive-party/protocol'
+import { type Endpoint, type NatKind, type NatPorts, formatEndpoint } from '@harddrive-party/protocol'
 import { OwnAddresses as OwnAddressesMachine, type OwnAddressesInput } from '../core/own-addresses.ts'
 import type { InterfaceAddress, OwnReach } from '../core/own-reach.ts'
 import { STUN_TRANSACTION_ID_BYTES } from '../core/stun-message.ts'
@@ -170,6 +170,7 @@ function serverName({ host, port }: StunServer): string {
 }
 
 /** For status: `host:port` of every candidate, and the one kind of NAT that matters most. */
-export function summarizeReach({ candidates, nat }: OwnReach): { addresses: readonly string[]; natKind: NatKind } {
-  return { addresses: candidates.map(({ endpoint }) => formatEndpoint(endpoint)), natKind: nat.v4 === 'unknown' ? nat.v6 : nat.v4 }
+export function summarizeReach({ candidates, nat, block, step, lastPort }: OwnReach): { addresses: readonly string[]; natKind: NatKind; nat?: NatPorts } {
+  const ports = nat.v4 === 'block' && block !== undefined ? { block } : nat.v4 === 'counting' && step !== undefined && lastPort !== undefined ? { step, lastPort } : undefined
+  return { addresses: candidates.map(({ endpoint }) => formatEndpoint(endpoint)), natKind: nat.v4 === 'unknown' ? nat.v6 : nat.v4, ...(ports && { nat: ports }) }
 }

@@ -153,12 +153,12 @@ class OpenPeerLinks implements PeerLinks {
     this.#driven.input({ type: 'policy', policy: { codeSecret: policy.codeSecret, askBeforeAccepting: policy.askBeforeAccepting, peers } })
   }
 
-  connect({ keyHash, knockSecret, addresses, natKind }: ConnectTarget): Promise<{ peerId: PeerId; state: PeerState }> {
+  connect({ keyHash, knockSecret, addresses, natKind, nat }: ConnectTarget): Promise<{ peerId: PeerId; state: PeerState }> {
     if (this.#closed) return Promise.reject(new CodedError('closed', 'the network is closed'))
     const connect = ++this.#lastConnect
     return new Promise((resolve, reject) => {
       this.#connects.set(connect, { resolve, reject })
-      this.#driven.input({ type: 'connect', connect, keyHash: keyHash.toLowerCase(), knockSecret, addresses, nat: natKind ? { nat: { v4: natKind, v6: 'unknown' } } : null })
+      this.#driven.input({ type: 'connect', connect, keyHash: keyHash.toLowerCase(), knockSecret, addresses, nat: natKind ? { nat: { v4: natKind, v6: 'unknown' }, ...nat } : null })
     })
   }
 

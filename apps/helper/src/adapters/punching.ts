@@ -372,10 +372,12 @@ function failed(code: ErrorCode, message: string): PunchOutcome {
 
 /** Where nobody answers, it may be our own network that lets nothing out. */
 function explain({ stun }: OwnReach, fault: Fault<ErrorCode>): Fault<ErrorCode> {
-  const asked = stun.filter(({ outcome }) => outcome !== 'no-address')
-  if (asked.length === 0 || asked.some(({ outcome }) => outcome === 'mapped')) return fault
-  const message = 'no answer, and no STUN server answers either: this network seems to let no UDP out; another network, or one where UDP is allowed, would help'
-  return { code: 'unreachable', message }
+  if (stun.length === 0 || stun.some(({ outcome }) => outcome === 'mapped')) return fault
+  // Names are looked up by UDP as well: where none is found, no server could be asked.
+  const silence = stun.every(({ outcome }) => outcome === 'no-address')
+    ? 'no name of a STUN server can be looked up either: this network seems to have no internet, or to let no UDP out'
+    : 'no STUN server answers either: this network seems to let no UDP out'
+  return { code: 'unreachable', message: `no answer, and ${silence}; another network, or one where UDP is allowed, would help` }
 }
 
 /** News of what is aimed at: an equal text means that quick punching would only be repeated. */

@@ -1,7 +1,7 @@
 /** Makes this helper's announce code from its secrets and its addresses of the moment. Keeps the secrets; never looks for addresses itself. */
 import { randomBytes } from 'node:crypto'
 import {
-  CodedError, type Endpoint, KNOCK_SECRET_BYTES, MAX_CODE_ADDRESSES, type NatKind, type PeerId, addressScope, formatAnnounceCode, formatAnnounceLink, keyHashOf, parseEndpoint,
+  CodedError, type Endpoint, KNOCK_SECRET_BYTES, MAX_CODE_ADDRESSES, type NatKind, type NatPorts, type PeerId, addressScope, formatAnnounceCode, formatAnnounceLink, keyHashOf, parseEndpoint,
 } from '@harddrive-party/protocol'
 import { peerName } from '@harddrive-party/protocol/peer-name'
 import * as v from 'valibot'
@@ -33,6 +33,7 @@ export async function createAnnounceCodes(options: { store: Store; peerId: PeerI
   let loopback: readonly Endpoint[] = []
   let reachable: readonly Endpoint[] = []
   let natKind: NatKind = 'unknown'
+  let nat: NatPorts | undefined
   let unavailable = false
 
   const current = () => {
@@ -50,6 +51,7 @@ export async function createAnnounceCodes(options: { store: Store; peerId: PeerI
       knockSecret: Buffer.from(codeSecret, 'hex'),
       addresses: addresses.slice(0, MAX_CODE_ADDRESSES),
       natKind,
+      ...(nat && { nat }),
     } as const
     return { code: formatAnnounceCode(code), link: formatAnnounceLink(`${appUrl()}/`, code) }
   }
@@ -69,6 +71,7 @@ export async function createAnnounceCodes(options: { store: Store; peerId: PeerI
       }
       if (event.type !== 'addresses') return
       natKind = event.natKind
+      nat = event.nat
       reachable = event.addresses.flatMap((text) => {
         const parsed = parseEndpoint(text)
         return parsed.ok && isWorthTelling(parsed.value.host) ? [parsed.value] : []

@@ -88,7 +88,8 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
         book.setWanted(known.peerId, true)
         await state.publishPolicy()
       }
-      return network.connect({ keyHash, knockSecret: Buffer.from(parsed.value.knockSecret).toString('hex'), addresses: parsed.value.addresses, natKind: parsed.value.natKind })
+      const { knockSecret, addresses, natKind, nat } = parsed.value
+      return network.connect({ keyHash, knockSecret: Buffer.from(knockSecret).toString('hex'), addresses, natKind, ...(nat && { nat }) })
     },
     disconnect: async ({ peerId }) => {
       knownPeer(peerId)

@@ -38,7 +38,7 @@ export function planPunching({ own, loopback = false, random }: PunchOptions, th
   // Where neither port can be known, knocking at ports that servers saw is in vain. Others may be mappings.
   const knocked = strategy === 'hopeless' ? targets.filter(({ endpoint, source }) => !isPublicV4(endpoint) || source === 'mapping' || source === 'peer' || source === 'worked') : targets
   const fault = strategy === 'hopeless' && !isMapped
-    ? ({ code: 'hopeless', message: hopelessMessage(facts.own.kind, facts.theirs.kind) } as const)
+    ? ({ code: 'hopeless', message: hopelessMessage(facts.own, facts.theirs) } as const)
     : targets.length === 0
       ? ({ code: 'no-candidates', message: 'No address of this peer is known that can be reached from here.' } as const)
       : search === null
@@ -53,7 +53,7 @@ function factsOf({ nat, block, step, lastPort }: PunchSide): NatFacts {
   return { kind: nat.v4, ...(block && { block }), ...(step !== undefined && { step }), ...(lastPort !== undefined && { lastPort }) }
 }
 
-/** A code tells no last port, but the port that a server saw is one that was handed out lately. */
+/** A code may tell no last port, but the port that a server saw is one that was handed out lately. */
 function withLastPort(facts: NatFacts, targets: readonly ReachCandidate[]): NatFacts {
   const seen = targets.find(({ endpoint, source }) => source !== 'mapping' && isPublicV4(endpoint))
   return facts.lastPort === undefined && seen !== undefined && isHardNat(facts.kind) ? { ...facts, lastPort: seen.endpoint.port } : facts

@@ -41,8 +41,20 @@ function classOf({ kind, block, lastPort }: NatFacts): Class {
   return known
 }
 
+const BOTH = 'Both routers'
+const HELP = 'It helps to enable UPnP or to open a UDP port on one of the two routers, or to use IPv6 on both sides.'
+
 /** For a person: why these two do not meet, and what would help. */
-export function hopelessMessage(own: NatKind, theirs: NatKind): string {
-  const who = own === 'random' && theirs === 'random' ? 'Both routers give' : own === 'random' ? 'Your router gives' : 'Their router gives'
-  return `${who} every connection a random port, so neither side can find the other's without a relay. It helps to enable UPnP or to open a UDP port on one of the two routers, or to use IPv6 on both sides.`
+export function hopelessMessage(own: NatFacts, theirs: NatFacts): string {
+  const random = whose(own.kind === 'random', theirs.kind === 'random')
+  if (random !== null) {
+    return `${random} ${random === BOTH ? 'give' : 'gives'} every connection a random port, so neither side can find the other's without a relay. ${HELP}`
+  }
+  const vague = whose(classOf(own) === 'random', classOf(theirs) === 'random') ?? BOTH
+  return `${vague} ${vague === BOTH ? 'take their ports' : 'takes its ports'} from a range that is not known yet, so the right one cannot be looked for. New codes of both sides may bring it. ${HELP}`
+}
+
+function whose(ours: boolean, theirs: boolean): string | null {
+  if (ours && theirs) return BOTH
+  return ours ? 'Your router' : theirs ? 'Their router' : null
 }

@@ -1,4 +1,4 @@
-import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, NatPorts, PeerId, SharePath } from '@harddrive-party/protocol'
 import type { DiscoveryReport, PeerPath, PeerState, PingInfo, ReachAttempt, TopicInfo, UploadInfo } from '@harddrive-party/protocol/control'
 import type { OwnReach } from '../core/own-reach.ts'
 
@@ -103,6 +103,8 @@ export interface ConnectTarget {
   readonly addresses: readonly Endpoint[]
   /** What the code says of the NAT in front of its owner; absent = not known. */
   readonly natKind?: NatKind
+  /** What the code says of the ports of that NAT; absent = not known. */
+  readonly nat?: NatPorts
 }
 
 export interface FileJob {
@@ -135,7 +137,8 @@ export type NetworkEvent =
   | { readonly type: 'ready'; readonly udp: { readonly v4: number | null; readonly v6: number | null }; readonly filesOrigin: string }
   /** This platform has no QUIC binding (or none loads). The process stays for the files origin. */
   | { readonly type: 'no-transport'; readonly reason: string }
-  | { readonly type: 'addresses'; readonly addresses: readonly string[]; readonly natKind: NatKind }
+  /** `nat`: as a code carries it. */
+  | { readonly type: 'addresses'; readonly addresses: readonly string[]; readonly natKind: NatKind; readonly nat?: NatPorts }
   | { readonly type: 'peer'; readonly peer: PeerStatus }
   /** A peer completed hello and policy lets it in, or we asked for it: remember it. `worked`: of the addresses, where it was reached just now. */
   | { readonly type: 'peer-known'; readonly peerId: PeerId; readonly knockSecret: string; readonly addresses: readonly string[]; readonly worked?: readonly string[] }

@@ -169,8 +169,11 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
         const summary = summarizeReach(current)
         // Only what others are told matters here; a server that is being asked again does not.
         if (isDeepStrictEqual(summary, told)) return
+        const isSameNetwork = told !== undefined && isDeepStrictEqual({ ...summary, nat: undefined }, { ...told, nat: undefined })
         told = summary
         emit({ type: 'addresses', ...summary })
+        // Ports are asked for again after each punching: others of the same NAT are no reason to begin anew.
+        if (isSameNetwork) return
         links?.wake()
         meeting?.changed()
       },
