@@ -1,8 +1,9 @@
-/** What meeting makes of what the session layer says. Nothing is opened: no local network, no broker. */
+/** What meeting makes of what the session layer says. Nothing is opened but, where it says so, a connection to a broker on loopback. */
 import { peerIdFromKey } from '@harddrive-party/protocol'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Meeting, type MeetingOptions, openMeeting } from '../src/adapters/meeting.ts'
 import type { NetworkEvent, PeerStatus, Policy } from '../src/network/network-api.ts'
+import { openTestBroker } from './mqtt-broker.ts'
 
 const idOf = (number: number) => peerIdFromKey(new Uint8Array(32).fill(number))
 const POLICY: Policy = { codeSecret: '00'.repeat(16), knownSecret: '11'.repeat(16), askBeforeAccepting: true, peers: [] }
@@ -58,4 +59,23 @@ describe('meeting', () => {
     meeting.heard(statusOf(3, 'offline', 'connection-lost'))
     expect(lost()).toBe(0)
   })
+
+  it.each(['our addresses have changed', 'somebody was cut off'])('goes to its brokers anew when %s and they do not hear us any more', async (what) => {
+    const broker = await openTestBroker()
+    try {
+      const { meeting } = meetingOf({ settings: { mdns: false, topics: ['otters'], mqttBrokers: [broker.url] } })
+      await broker.subscribed()
+      expect(meeting.report().brokers).toMatchObject([{ state: 'connected' }])
+      meeting.heard(statusOf(2, 'connected'))
+      broker.deafen()
+      if (what === 'somebody was cut off') meeting.heard(statusOf(2, 'dialling', 'connection-lost'))
+      else meeting.changed()
+      await broker.subscribed()
+      expect(broker.clientIds).toHaveLength(2)
+    } finally {
+      await opened?.close()
+      await broker.close()
+    }
+    // Keys are derived, and the broker is given its time to answer.
+  }, 20_000)
 })

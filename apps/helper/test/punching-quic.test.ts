@@ -303,7 +303,7 @@ describe('punching on real sockets', () => {
 const target = () => ({ keyHash: 'ab'.repeat(16), candidates: [{ endpoint: { host: '8.8.8.8', port: 1 }, source: 'peer' }], nat: null, eager: false, knockSecret: new Uint8Array(16) }) as const
 const path = { type: 'path', socket: 7, endpoint: { host: '8.8.8.8', port: 2 }, rttMs: 5, decider: true, packets: 3 } as const
 
-function openFake(stun: 'no-answer' | 'mapped' = 'mapped') {
+function openFake(stun: 'no-answer' | 'no-address' | 'mapped' = 'mapped') {
   const punchers: { readonly fake: FakePuncher; answer: PunchEffect[] }[] = []
   const closedSockets: number[] = []
   const events: string[] = []
@@ -377,5 +377,17 @@ describe('sparse punching', () => {
     expect(events).toEqual(['over ab'])
     expect(punching.stats().running).toBe(0)
     punching.close()
+  })
+
+  it.each(['open', 'consistent', 'random', 'unknown'] as const)('blames our own network before anything else, whatever the peer is behind: %s', async (kind) => {
+    for (const [stun, words] of [['no-answer', 'no STUN server answers'], ['no-address', 'no name of a STUN server']] as const) {
+      const { punching, punchers } = openFake(stun)
+      const theirs = { ...target(), nat: { nat: { v4: kind, v6: 'unknown' } } } as const
+      expect(await punching.punch(theirs, { signal: never() })).toMatchObject({ patient: true, fault: { code: 'unreachable', message: expect.stringContaining(words) } })
+      // Joined, it has nothing else to say.
+      expect(await punching.punch(theirs, { signal: never() })).toMatchObject({ fault: { message: expect.stringContaining('let no UDP out') } })
+      expect(punchers).toHaveLength(1)
+      punching.close()
+    }
   })
 })

@@ -50,7 +50,7 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
   let failures = 0
   let timer: NodeJS.Timeout | undefined
   /** Ends the connection that is there. */
-  let giveUp: (why: string) => void = () => {}
+  let giveUp: ((why: string) => void) | undefined
   let checking: NodeJS.Timeout | undefined
   let closed = false
 
@@ -79,7 +79,7 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
       problem = why
       opened.end(true)
     }
-    limitBytes(opened, () => giveUp('it sends more than anybody asked for'))
+    limitBytes(opened, () => giveUp?.('it sends more than anybody asked for'))
     opened.on('connect', () => {
       connectedAt = performance.now()
       info = { url: shownUrl, state: 'connected', problem: null }
@@ -144,7 +144,7 @@ export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {
     if (to === undefined || !isOpen || checking !== undefined || names.size === 0) return
     checking = setTimeout(() => {
       checking = undefined
-      giveUp('it does not answer any more')
+      giveUp?.('it does not answer any more')
     }, options.checkMs ?? CHECK_MS)
     to.subscribe([...names], { qos: 0 }, () => {
       if (client === to) stopChecking()
