@@ -5,8 +5,10 @@ const patience = { testTimeout: 60_000, hookTimeout: 60_000 }
 
 export default defineConfig({
   test: {
+    // Most tests compute, and a spare core for nobody is a core wasted.
+    maxWorkers: '100%',
     projects: [
-      { test: { ...patience, name: 'protocol', root: 'packages/protocol', include: ['test/**/*.test.ts'] } },
+      { test: { ...patience, name: 'protocol', isolate: false, root: 'packages/protocol', include: ['test/**/*.test.ts'] } },
       { test: { ...patience, name: 'helper', root: 'apps/helper', include: ['test/**/*.test.ts'], pool: 'forks' } },
       'apps/pwa/vitest.config.ts',
     ],

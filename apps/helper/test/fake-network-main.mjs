@@ -1,4 +1,4 @@
-// Stands in for the network process in network-process.test.ts: keeps its side of the IPC contract, and misbehaves when told to.
+// Stands in for the network process in network-process.slow.test.ts: keeps its side of the IPC contract, and misbehaves when told to.
 let config
 process.on('disconnect', () => process.exit(0))
 process.on('message', (message) => {

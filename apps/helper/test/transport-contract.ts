@@ -1,4 +1,4 @@
-/** What every transport must do, the fake one included. Run by `quic.test.ts` and by the memory transport's tests. */
+/** What every transport must do, the fake one included. Run by `quic.slow.test.ts` and by the memory transport's tests. */
 import { createHash, randomBytes } from 'node:crypto'
 import { type Endpoint, keyHashOf, MAX_STREAMS_PER_PEER, type PeerId } from '@harddrive-party/protocol'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
