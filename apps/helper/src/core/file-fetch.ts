@@ -9,7 +9,7 @@ export interface FileRange {
   readonly end: number
 }
 
-const TODO = 0
+const WANTED = 0
 const FLYING = 1
 const WRITTEN = 2
 
@@ -53,7 +53,7 @@ export class FileFetch {
 
   /** The next range to ask for, which is then in flight; undefined when all are in flight or written. */
   next(): FileRange | undefined {
-    while (this.#lowest < this.#states.length && this.#states[this.#lowest] !== TODO) this.#lowest++
+    while (this.#lowest < this.#states.length && this.#states[this.#lowest] !== WANTED) this.#lowest++
     if (this.#lowest >= this.#states.length) return undefined
     this.#states[this.#lowest] = FLYING
     return this.#range(this.#lowest)
@@ -67,7 +67,7 @@ export class FileFetch {
   /** A range in flight did not come: it is to do again. */
   release(index: number): void {
     if (this.#states[index] !== FLYING) return
-    this.#states[index] = TODO
+    this.#states[index] = WANTED
     this.#lowest = Math.min(this.#lowest, index)
   }
 
