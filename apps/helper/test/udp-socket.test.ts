@@ -1,6 +1,7 @@
 import { createSocket, Socket } from 'node:dgram'
 import type { RemoteInfo } from 'node:dgram'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { meansNoCutting } from '../src/adapters/udp-offload.ts'
 import { familyOf, MAX_EXTRA_SOCKETS, MAX_QUEUED_PACKETS, openUdpSockets, type UdpOptions, type UdpSockets } from '../src/adapters/udp-socket.ts'
 
 describe('UDP sockets', () => {
@@ -169,6 +170,11 @@ describe('UDP sockets', () => {
 })
 
 describe('several datagrams at once', () => {
+  it('are given up for good where they cannot be cut, not when a network is away for a while', () => {
+    expect(['EIO', 'EINVAL', 'EMSGSIZE', 'EOPNOTSUPP'].filter(meansNoCutting)).toHaveLength(4)
+    expect(['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'ENOBUFS', 'EPERM', 'unknown'].filter(meansNoCutting)).toEqual([])
+  })
+
   it('arrive as what they are, whether or not the system cuts and joins', async () => {
     const arrived: Buffer[] = []
     let done: (() => void) | undefined

@@ -28,6 +28,17 @@ export function enableOffload(socket: Socket, segmentBytes: number): boolean {
   return set(UDP_SEGMENT, segmentBytes)
 }
 
+/**
+ * What the kernel says when the device or the route cannot cut (udp(7); net/ipv4/udp.c: no checksum offload, a path smaller than a segment).
+ * Anything else, such as a network that is down, says nothing about cutting and passes.
+ */
+const CANNOT_CUT: ReadonlySet<string> = new Set(['EIO', 'EINVAL', 'EMSGSIZE', 'EOPNOTSUPP'])
+
+/** @param code of the error that a send of several packets ended with */
+export function meansNoCutting(code: string): boolean {
+  return CANNOT_CUT.has(code)
+}
+
 /** Node has no call for socket options it does not know. */
 function loadSetOption(): SetOption | null {
   if (process.platform !== 'linux') return null

@@ -4,7 +4,7 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import { CodedError, type Endpoint } from '@harddrive-party/protocol'
-import { enableOffload } from './udp-offload.ts'
+import { enableOffload, meansNoCutting } from './udp-offload.ts'
 
 export type AddressFamily = 'v4' | 'v6'
 
@@ -144,9 +144,12 @@ class BoundSockets implements UdpSockets {
     this.queued += packets
     const done = (error: Error | null): void => {
       this.queued -= packets
-      // Not every device and route can do it, and the first try tells. What was lost is sent again, one by one.
-      if (error !== null && packets > 1) this.#cutting.delete(socket)
-      if (error !== null) this.#options.onSendError?.(to, 'code' in error ? String(error.code) : 'unknown', number)
+      if (error !== null) {
+        const code = 'code' in error ? String(error.code) : 'unknown'
+        // Not every device and route can do it, and the first try tells. What was lost is sent again, one by one.
+        if (packets > 1 && meansNoCutting(code)) this.#cutting.delete(socket)
+        this.#options.onSendError?.(to, code, number)
+      }
       if (!this.#full || this.queued > MAX_QUEUED_PACKETS / 2) return
       this.#full = false
       this.onDrain?.()
