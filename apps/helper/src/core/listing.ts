@@ -13,8 +13,8 @@
  */
 export function foldName(name: string): string {
   if (ASCII.test(name)) return name.toLowerCase()
-  // Upper case first, so that ß meets SS; the marks last, since lowering İ makes a new one. A final sigma is a sigma.
-  return name.normalize('NFKD').toUpperCase().toLowerCase().normalize('NFKD').replace(ACCENTS, '').replaceAll('ς', 'σ')
+  // Upper case, so that ß meets SS, and lower case before it, so that ẞ does too; the marks last, since lowering İ makes a new one. A final sigma is a sigma.
+  return name.normalize('NFKD').toLowerCase().toUpperCase().toLowerCase().normalize('NFKD').replace(ACCENTS, '').replaceAll('ς', 'σ')
 }
 
 // oxlint-disable-next-line no-control-regex -- the whole of ASCII is meant
