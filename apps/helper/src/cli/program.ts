@@ -123,7 +123,7 @@ export function buildProgram(actions: ProgramActions): Command {
   command('settings [name] [value]', 'Show the settings, or change one.')
     .addHelpText('after', `\nOn or off: ${SWITCH_NAMES.join(', ')}. brokers takes addresses with commas between them, or none; downloads a folder.\nExample:\n  $ hdp settings pass-me-on off`)
     .action(helper((session, name: string | undefined, value: string | undefined) => showSettings(session, name, value)))
-  addPeerDecision('forget', 'Remove a known peer; it needs your current code to come back.')
+  addPeerDecision('forget', 'Remove a known peer; without your current code it has to ask before it comes back.')
   addPeerDecision('block', 'Never let this peer in.')
   addPeerDecision('unblock', 'Undo "block".')
   addPeerDecision('accept', 'Let in a peer that asks (see "peers").')
