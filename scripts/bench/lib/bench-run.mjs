@@ -1,0 +1,46 @@
+// What every family of figures is given: directories and processes that are gone afterwards, somebody to tell, and what others' programs there are.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { say } from '../../lib/run.mjs'
+import { PEERS, findProgram } from './peers.mjs'
+
+/**
+ * @typedef {object} Bench
+ * @property {boolean} quick smaller data, fewer runs
+ * @property {number} runs how often to measure what a median is taken of
+ * @property {(text: string) => void} say to the person who waits; on stderr
+ * @property {(name: string) => Promise<string>} temporary a new directory, removed when the family is done
+ * @property {(close: () => unknown) => void} onTidy to be called when the family is done, however it ended; last come, first called
+ * @property {(name: string) => Promise<string | undefined>} peer the path of another's program (peers.mjs); what is missing is said once
+ */
+
+/** @returns {Bench & { tidy(): Promise<void>, close(): Promise<void> }} */
+export function openBench({ quick }) {
+  const closers = []
+  const said = new Set()
+  const tidy = async () => {
+    for (let close = closers.pop(); close !== undefined; close = closers.pop()) await close()
+  }
+  return {
+    quick,
+    runs: quick ? 1 : 3,
+    say,
+    temporary: async (name) => {
+      const directory = await mkdtemp(join(tmpdir(), `hdp-bench-${name}-`))
+      closers.push(() => rm(directory, { recursive: true, force: true }))
+      return directory
+    },
+    onTidy: (close) => void closers.push(close),
+    peer: async (name) => {
+      const found = await findProgram(PEERS[name].program)
+      if (found === undefined && !said.has(name)) {
+        said.add(name)
+        say(`  left out: ${name} is not installed (npm run bench -- --install-peers)`)
+      }
+      return found
+    },
+    tidy,
+    close: tidy,
+  }
+}
