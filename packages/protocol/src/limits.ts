@@ -24,6 +24,12 @@ export const MAX_PATH_PARTS = 128
 /** A search term in UTF-8 bytes. */
 export const MAX_SEARCH_BYTES = 256
 
+/** The last place in a queue that is told: more peers than this are not connected to anybody. */
+export const MAX_QUEUE_PLACE = 10_000
+
+/** `wait`s in answer to one read, at most one a second: an hour of the fastest, many of the usual. Whoever still waits then asks anew. */
+export const MAX_WAITS_PER_READ = 3_600
+
 /** Entries in one page of a listing, whatever limit was asked for. */
 export const MAX_PAGE_ENTRIES = 1000
 

@@ -6,10 +6,10 @@ import { isErrorCode } from './errors.ts'
 import { KNOCK_SECRET_BYTES } from './knock.ts'
 import {
   MAX_AGENT_BYTES, MAX_CAPABILITIES, MAX_CAPABILITY_BYTES, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES,
-  MAX_HELLO_VERSIONS, MAX_PAGE_ENTRIES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES,
+  MAX_HELLO_VERSIONS, MAX_PAGE_ENTRIES, MAX_QUEUE_PLACE, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES,
 } from './limits.ts'
 import { badField, bytesField, integerField, isInteger, isText, isTime, listField, optionalText, recordField, textField, timeField } from './peer-fields.ts'
-import type { DataMessage, ErrorMessage, HelloMessage, IntroducedMessage, PageMessage, SentMessage } from './peer-messages.ts'
+import type { DataMessage, ErrorMessage, HelloMessage, IntroducedMessage, PageMessage, SentMessage, WaitMessage } from './peer-messages.ts'
 import { type Fault, type Result, succeed } from './result.ts'
 import { parseSharePath } from './share-path.ts'
 import { cleanText } from './text.ts'
@@ -76,6 +76,13 @@ export function decodePage(map: CborMap): Result<PageMessage, Fault> {
 export function decodeIntroduced(map: CborMap): Result<IntroducedMessage, Fault> {
   const record = recordField(map['record'])
   return record.ok ? succeed({ type: 'introduced', record: record.value }) : record
+}
+
+/** A `wait` that is not for a person. */
+export function decodePlace(map: CborMap): Result<WaitMessage, Fault> {
+  if (map['reason'] !== 'queue') return badField('a wait for an unknown reason')
+  const place = integerField(map, 'place', 1, MAX_QUEUE_PLACE)
+  return place.ok ? succeed({ type: 'wait', reason: 'queue', place: place.value }) : place
 }
 
 export function decodeData(map: CborMap): Result<DataMessage, Fault> {

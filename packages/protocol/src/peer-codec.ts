@@ -1,7 +1,7 @@
 import { type CborMap, decodeCbor, encodeCbor } from './cbor.ts'
 import type { ErrorCode } from './errors.ts'
 import { MAX_ERROR_MESSAGE_BYTES } from './limits.ts'
-import { decodeData, decodeError, decodeHello, decodeIntroduced, decodePage, decodeSent } from './peer-answers.ts'
+import { decodeData, decodeError, decodeHello, decodeIntroduced, decodePage, decodePlace, decodeSent } from './peer-answers.ts'
 import { decodeGossip, decodeIntroduce, decodeLs, decodeRead } from './peer-requests.ts'
 import type { Entry } from './entry.ts'
 import type { PeerAnswer, PeerRequest } from './peer-messages.ts'
@@ -83,7 +83,7 @@ function answerOf(map: CborMap): Result<PeerAnswer, Fault> {
     case 'hello':
       return decodeHello(map)
     case 'wait':
-      return map['reason'] === 'approval' ? succeed({ type: 'wait', reason: 'approval' }) : refuse('bad-answer', 'a wait for an unknown reason')
+      return map['reason'] === 'approval' ? succeed({ type: 'wait', reason: 'approval' }) : decodePlace(map)
     case 'page':
       return decodePage(map)
     case 'data':

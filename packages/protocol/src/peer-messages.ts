@@ -9,7 +9,7 @@ import type { SharePath } from './share-path.ts'
  * |---|---|
  * | hello | any number of `wait`, then `hello` or `error`; always the first stream of a connection, opened by the dialler |
  * | ls | `page` or `error` |
- * | read | `data`, then `length` raw bytes, then `sent`; or `error` |
+ * | read | any number of `wait` where the asker wants them, then `data`, then `length` raw bytes, then `sent`; or `error` |
  * | ping | `pong` |
  * | gossip | `noted` or `error` |
  * | introduce | `introduced` or `error` |
@@ -32,10 +32,10 @@ export interface HelloMessage {
   readonly addresses: readonly string[]
 }
 
-export interface WaitMessage {
-  readonly type: 'wait'
-  readonly reason: 'approval'
-}
+/** Of `hello`: a person has been asked. Of `read`: others come first, and its turn comes after `place` - 1 of them. */
+export type WaitMessage =
+  | { readonly type: 'wait'; readonly reason: 'approval' }
+  | { readonly type: 'wait'; readonly reason: 'queue'; readonly place: number }
 
 export interface LsRequest extends ListRequest {
   readonly type: 'ls'
@@ -50,6 +50,8 @@ export interface ReadRequest {
   readonly end?: number
   /** Answer `source-changed` unless the file still has this size and mtime. */
   readonly expect?: { readonly size: number; readonly mtime: number }
+  /** The asker understands `wait` as an answer to this; it is sent to nobody else. */
+  readonly places?: true
 }
 
 export interface PingRequest {

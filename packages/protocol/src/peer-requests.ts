@@ -40,12 +40,15 @@ export function decodeRead(map: CborMap): Result<ReadRequest, Fault> {
   if (!end.ok) return end
   const expect = expectField(map)
   if (!expect.ok) return expect
+  const places = map['places'] ?? false
+  if (typeof places !== 'boolean') return badField('places is neither true nor false')
   return succeed({
     type: 'read',
     path: path.value,
     ...(start.value === undefined ? {} : { start: start.value }),
     ...(end.value === undefined ? {} : { end: end.value }),
     ...(expect.value === undefined ? {} : { expect: expect.value }),
+    ...(places ? { places } : {}),
   })
 }
 

@@ -166,6 +166,7 @@ describe('requests', () => {
     ['recursive 1', { type: 'ls', limit: 1, recursive: 1 }],
     ['no path', { type: 'read' }],
     ['an absolute path', { type: 'read', path: '/etc/passwd' }],
+    ['places as a number', { type: 'read', path: 'a', places: 1 }],
     ['start -1', { type: 'read', path: 'a', start: -1 }],
     ['start infinite', { type: 'read', path: 'a', start: Number.POSITIVE_INFINITY }],
     ['start too large', { type: 'read', path: 'a', start: 2n ** 53n + 1n }],
@@ -235,6 +236,9 @@ describe('answers', () => {
   test.each([
     ['an unknown type', { type: 'other' }],
     ['a wait for something else', { type: 'wait', reason: 'tea' }],
+    ['place 0', { type: 'wait', reason: 'queue', place: 0 }],
+    ['no place', { type: 'wait', reason: 'queue' }],
+    ['a place beyond all peers', { type: 'wait', reason: 'queue', place: 10_001 }],
     ['entries missing', { type: 'page' }],
     ['too many entries', { type: 'page', entries: Array.from({ length: MAX_PAGE_ENTRIES + 1 }, () => good) }],
     ['an entry that is a map', { type: 'page', entries: [{ path: 'a' }] }],

@@ -49,6 +49,7 @@ export const REQUESTS: readonly PeerRequest[] = [
   { type: 'ls', path: path('Music/Für Elise'), search: 'song', recursive: true, cursor: 'c1', limit: 1000 },
   { type: 'read', path: path('Music/song.flac') },
   { type: 'read', path: path('Music/song.flac'), start: 4_194_304, end: 8_388_608, expect: { size: 5_000_000_000, mtime: 1_700_000_000_000.5 } },
+  { type: 'read', path: path('Music/song.flac'), places: true },
   { type: 'ping' },
   { type: 'gossip', own: filled(8, 0x40), others: [] },
   { type: 'gossip', others: [filled(8, 0x40), filled(4, 0x50)] },
@@ -58,6 +59,7 @@ export const REQUESTS: readonly PeerRequest[] = [
 export const ANSWERS: readonly PeerAnswer[] = [
   HELLO,
   { type: 'wait', reason: 'approval' },
+  { type: 'wait', reason: 'queue', place: 4 },
   { type: 'page', entries: [] },
   {
     type: 'page',

@@ -56,6 +56,12 @@ const REQUEST_BYTES: readonly (readonly [string, PeerRequest, string])[] = [
        fb 41f2a05f20000000                      #   size 5,000,000,000 as a float
        fb 4278bcfe56800800                      #   mtime 1,700,000,000,000.5
   `)],
+  ['read with places', { type: 'read', path: path('a'), places: true }, annotated(`
+    a3                                          # map of 3
+    64 74797065 64 72656164                     # type: read
+    64 70617468 61 61                           # path: a
+    66 706c61636573 f5                          # places: true
+  `)],
   ['ping', { type: 'ping' }, annotated(`
     a1 64 74797065 64 70696e67                  # type: ping
   `)],
@@ -83,6 +89,12 @@ const ANSWER_BYTES: readonly (readonly [string, PeerAnswer, string])[] = [
     a2                                          # map of 2
     64 74797065 64 77616974                     # type: wait
     66 726561736f6e 68 617070726f76616c         # reason: approval
+  `)],
+  ['wait in a queue', { type: 'wait', reason: 'queue', place: 4 }, annotated(`
+    a3                                          # map of 3
+    64 74797065 64 77616974                     # type: wait
+    66 726561736f6e 65 7175657565               # reason: queue
+    65 706c616365 04                            # place: 4
   `)],
   ['page', {
     type: 'page',

@@ -39,7 +39,7 @@ export async function sayHello(stream: PeerStream, ours: HelloMessage, onWait: (
     const { value } = answer
     if (value.type === 'hello') return withCommonVersion(value)
     if (value.type === 'error') throw errorFromPeer(value)
-    if (value.type !== 'wait') throw new CodedError('bad-answer', `hello was answered with “${value.type}”`)
+    if (value.type !== 'wait' || value.reason !== 'approval') throw new CodedError('bad-answer', `hello was answered with “${value.type}”`)
     if (waits === 0) onWait()
   }
   throw new CodedError('bad-answer', 'the other side asks to wait without end')
