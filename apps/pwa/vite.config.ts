@@ -4,6 +4,7 @@ import { VitePWA } from 'vite-plugin-pwa'
 
 /** Builds the shell that the helper serves at `/` under a policy without inline scripts or styles. */
 export default defineConfig({
+  define: { __VUE_I18N_FULL_INSTALL__: false, __VUE_I18N_LEGACY_API__: false, __INTLIFY_PROD_DEVTOOLS__: false },
   plugins: [
     vue(),
     VitePWA({

@@ -3,5 +3,6 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   plugins: [vue()],
-  test: { name: 'pwa', environment: 'happy-dom', include: ['test/**/*.test.ts'] },
+  // As patient as the other projects: a busy machine is no failure.
+  test: { name: 'pwa', testTimeout: 60_000, hookTimeout: 60_000, environment: 'happy-dom', include: ['test/**/*.test.ts'] },
 })

@@ -1,3 +1,5 @@
+import { locale, t } from './i18n.ts'
+
 /** Turns numbers into the words people read: sizes, speeds, durations and dates. Knows no component and keeps no state. */
 
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const
@@ -13,7 +15,7 @@ export function formatBytes(bytes: number): string {
     unit += 1
   }
   const digits = unit === 0 || value >= 99.95 ? 0 : 1
-  return `${value.toFixed(digits)} ${UNITS[unit]}`
+  return `${value.toLocaleString(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false })} ${UNITS[unit]}`
 }
 
 export function formatSpeed(bytesPerSecond: number): string {
@@ -28,15 +30,15 @@ export function secondsLeft(bytes: number, total: number | null, bytesPerSecond:
 
 /** Rounded the way people say it: `a few seconds`, `4 min`, `1 h 20 min`. */
 export function formatDuration(seconds: number): string {
-  if (!Number.isFinite(seconds)) return 'a long time'
-  if (seconds < 5) return 'a few seconds'
-  if (seconds < 60) return `${Math.round(seconds / 5) * 5} s`
+  if (!Number.isFinite(seconds)) return t('common.duration.long')
+  if (seconds < 5) return t('common.duration.few')
+  if (seconds < 60) return t('common.duration.seconds', { n: Math.round(seconds / 5) * 5 })
   const minutes = Math.round(seconds / 60)
-  if (minutes < 60) return `${minutes} min`
+  if (minutes < 60) return t('common.duration.minutes', { n: minutes })
   const hours = Math.floor(minutes / 60)
-  if (hours < 24) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`
+  if (hours < 24) return minutes % 60 === 0 ? t('common.duration.hours', { n: hours }) : t('common.duration.hoursMinutes', { h: hours, m: minutes % 60 })
   const days = Math.round(hours / 24)
-  return days === 1 ? '1 day' : `${days} days`
+  return t('common.duration.days', {}, days)
 }
 
 /** Share done, 0 to 1; 0 while the total is unknown, 1 for an empty thing that is complete. */
@@ -51,29 +53,40 @@ export function formatPercent(fraction: number): string {
   return `${fraction >= 1 ? 100 : Math.min(99, Math.floor(fraction * 100))}%`
 }
 
-const dateFormat = new Intl.DateTimeFormat(undefined, { year: 'numeric', month: 'short', day: 'numeric' })
-const momentFormat = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+const DATE: Intl.DateTimeFormatOptions = { year: 'numeric', month: 'short', day: 'numeric' }
+const MOMENT: Intl.DateTimeFormatOptions = { dateStyle: 'medium', timeStyle: 'short' }
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+/** Making a format is slow, and lists have thousands of dates. */
+function dateFormat(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  // Who reads English in another country has that country's dates.
+  const tag = typeof navigator === 'undefined' ? locale() : (navigator.languages ?? []).find((language) => language.startsWith(locale())) ?? locale()
+  const key = `${tag} ${options === DATE}`
+  const format = formats.get(key) ?? new Intl.DateTimeFormat(tag, options)
+  formats.set(key, format)
+  return format
+}
 
 /** @param time milliseconds since 1970 */
 export function formatDate(time: number): string {
-  return isDate(time) ? dateFormat.format(time) : '–'
+  return isDate(time) ? dateFormat(DATE).format(time) : '–'
 }
 
 export function formatMoment(time: number): string {
-  return isDate(time) ? momentFormat.format(time) : '–'
+  return isDate(time) ? dateFormat(MOMENT).format(time) : '–'
 }
 
 /** `just now`, `5 min ago`, `3 h ago`, then the date. */
 export function formatAgo(time: number, now: number): string {
   const seconds = (now - time) / 1000
-  if (seconds < 60) return 'just now'
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`
+  if (seconds < 60) return t('common.ago.now')
+  if (seconds < 3600) return t('common.ago.minutes', { n: Math.floor(seconds / 60) })
+  if (seconds < 86_400) return t('common.ago.hours', { n: Math.floor(seconds / 3600) })
   return formatDate(time)
 }
 
 export function formatCount(count: number, one: string, many: string): string {
-  return `${count.toLocaleString()} ${count === 1 ? one : many}`
+  return `${count.toLocaleString(locale())} ${count === 1 ? one : many}`
 }
 
 /** The name at the end of a path. */

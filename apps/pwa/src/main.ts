@@ -7,12 +7,15 @@ import App from './App.vue'
 import { pairWithHelper, sessionsWith } from './control.ts'
 import { openRouter } from './router.ts'
 import { useHelper } from './state/helper-store.ts'
+import { applyLanguage } from './state/language.ts'
 import { openMemory } from './state/memory.ts'
 import { type HelperDoor, useSetup } from './state/setup-store.ts'
 import { applyTheme } from './state/theme.ts'
 
 /** Wires the app together: the real helper, or in development the mock when the address asks for it. */
 applyTheme()
+// Another language than English is a file of its own; words must not change under the reader's eyes.
+await applyLanguage()
 const pinia = createPinia()
 createApp(App).use(pinia).use(openRouter()).mount('#app')
 void boot()

@@ -2,6 +2,7 @@ import { defineStore } from 'pinia'
 import { ref, shallowRef } from 'vue'
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
 import { type PairingInvitation, parsePairingFragment } from '@harddrive-party/protocol/control'
+import { t } from '../i18n.ts'
 import { sentence } from '../words.ts'
 import { useHelper } from './helper-store.ts'
 import type { OpenSession } from './link.ts'
@@ -82,16 +83,16 @@ export const useSetup = defineStore('setup', () => {
 })
 
 export function wordsForPairing(error: unknown): string {
-  if (!(error instanceof CodedError)) return 'Something went wrong while pairing.'
+  if (!(error instanceof CodedError)) return t('shell.setup.failed')
   switch (error.code) {
     case 'not-allowed':
-      return 'This link has been used already or has expired. Ask the helper for a new one with “hdp pair”.'
+      return t('shell.setup.used')
     case 'wrong-identity':
-      return 'Another helper answers at this address than the one that made this link.'
+      return t('shell.setup.other')
     case 'unreachable':
     case 'closed':
     case 'timed-out':
-      return 'The helper does not answer. Start it, then try again.'
+      return t('shell.setup.silent')
     default:
       return sentence(error.message)
   }

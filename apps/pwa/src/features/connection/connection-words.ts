@@ -1,51 +1,36 @@
 import type { DoctorReport, PeerPath, ReachAttempt } from '@harddrive-party/protocol/control'
+import { t } from '../../i18n.ts'
 import { explainCode, sentence } from '../../words.ts'
 
 /** Plain words for what the helper reports about connections. Advice comes from the helper in words already. */
 
-export const ADDRESS_SOURCES: Record<DoctorReport['addresses'][number]['source'], string> = {
-  interface: 'this computer',
-  stun: 'seen from the internet',
-  mapping: 'opened by your router',
-  peer: 'told by a peer',
-  record: 'passed on by a peer',
-  lan: 'heard on your network',
-  worked: 'worked before',
+export function wordsForSource(source: DoctorReport['addresses'][number]['source']): string {
+  return t(`connection.source.${source}`)
 }
 
-export const METHODS: Record<PeerPath['kind'], string> = {
-  loopback: 'on this computer',
-  lan: 'on the same network',
-  ipv6: 'over IPv6',
-  direct: 'directly',
-  mapped: 'through an open port',
-  punched: 'through both routers at once',
+export function wordsForMethod(method: PeerPath['kind']): string {
+  return t(`connection.method.${method}`)
 }
 
 const PROTOCOLS = { pcp: 'PCP', 'nat-pmp': 'NAT-PMP', upnp: 'UPnP' } as const
 
 export function wordsForMapping(mapping: DoctorReport['mapping']): string {
-  if (mapping === null) return 'Switched off'
+  if (mapping === null) return t('connection.mapping.off')
   switch (mapping.state) {
-    case 'searching': return 'Asking your router…'
-    case 'none': return 'Your router does not open one by itself'
-    case 'mapped': return `Yes: ${mapping.outside ?? ''}${mapping.protocol === null ? '' : ` (${PROTOCOLS[mapping.protocol]})`}`
-    case 'not-believed': return 'Your router says yes, but there is a second router in front of it'
+    case 'searching': return t('connection.mapping.searching')
+    case 'none': return t('connection.mapping.none')
+    case 'mapped': return t('connection.mapping.mapped', { address: `${mapping.outside ?? ''}${mapping.protocol === null ? '' : ` (${PROTOCOLS[mapping.protocol]})`}` })
+    case 'not-believed': return t('connection.mapping.notBelieved')
   }
 }
 
 export function wordsForServer({ outcome, mapped }: DoctorReport['stun'][number]): string {
-  switch (outcome) {
-    case 'asking': return 'being asked…'
-    case 'mapped': return `sees you as ${mapped ?? ''}`
-    case 'no-address': return 'not reachable this way'
-    case 'no-answer': return 'no answer'
-  }
+  return t(`connection.stun.${outcome}`, { address: mapped ?? '' })
 }
 
 export function wordsForBroker({ state, problem }: DoctorReport['discovery']['brokers'][number]): string {
-  if (state === 'connected') return 'Connected'
-  return state === 'connecting' ? 'Connecting…' : sentence(problem ?? 'cannot be reached')
+  if (state === 'connected' || state === 'connecting') return t(`connection.broker.${state}`)
+  return problem === undefined || problem === null ? t('connection.broker.failed') : sentence(problem)
 }
 
 /** Host and port; a name and password in the address are nobody's business. */
@@ -54,9 +39,7 @@ export function brokerName(url: string): string {
 }
 
 export function wordsForOutcome({ outcome, message }: ReachAttempt): string {
-  if (outcome === 'running') return 'Trying…'
-  if (outcome === 'connected') return 'Connected.'
-  if (outcome === 'given-up') return 'Not needed: another way was faster.'
+  if (outcome === 'running' || outcome === 'connected' || outcome === 'given-up') return t(`connection.outcome.${outcome}`)
   return message === '' ? explainCode(outcome, message) : sentence(message)
 }
 

@@ -1,3 +1,4 @@
+import { t } from '../../i18n.ts'
 import { defineStore } from 'pinia'
 import { ref, shallowRef } from 'vue'
 import { type PeerId, parseAnnounceCode } from '@harddrive-party/protocol'
@@ -52,7 +53,7 @@ export const usePeers = defineStore('peers', () => {
  */
 export function problemWithCode(text: string): string | null {
   if (text.trim() === '') return null
-  if (/#\/pair\//.test(text)) return 'This link pairs a browser with a helper. Ask your friend for their announce code instead.'
+  if (/#\/pair\//.test(text)) return t('peers.add.pairingLink')
   const parsed = parseAnnounceCode(text)
   return parsed.ok ? null : sentence(parsed.error.message)
 }

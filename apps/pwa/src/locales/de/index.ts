@@ -1,0 +1,9 @@
+import type { Messages } from '../messages.ts'
+import { common } from './common.ts'
+import { connection } from './connection.ts'
+import { peers } from './peers.ts'
+import { settings } from './settings.ts'
+import { shell } from './shell.ts'
+import { words } from './words.ts'
+
+export const de: Messages = { common, connection, peers, settings, shell, words }

@@ -1,0 +1,9 @@
+import { common } from './common.ts'
+import { connection } from './connection.ts'
+import { peers } from './peers.ts'
+import { settings } from './settings.ts'
+import { shell } from './shell.ts'
+import { words } from './words.ts'
+
+/** English, the language that texts are written in first. Forms of a counted text are separated by ` | `. */
+export const en = { common, connection, peers, settings, shell, words } as const
