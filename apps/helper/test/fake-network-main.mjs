@@ -15,7 +15,7 @@ process.on('message', (message) => {
     case 'list':
       // What this process was told, so that a test can see it.
       return answer({ entries: [], config, bytes: new Uint8Array([1, 2, 3]) })
-    case 'startFile':
+    case 'startFiles':
       process.send({ kind: 'event', event: { type: 'peer', peer: { peerId: args.peerId, state: 'connected', path: null, lastError: null } } })
       return answer(undefined)
     case 'ping':

@@ -48,13 +48,15 @@ export function createFakeNetwork(options: { peerId: PeerId; library: readonly E
       requireConnection(peerId)
       return page(library, request)
     },
-    startFile: async ({ jobId, target, size, peerId }) => {
-      requireConnection(peerId)
-      emit({ type: 'file-progress', jobId, bytes: 1, bytesPerSecond: 1000 })
-      if (endless.has(target.slice(target.lastIndexOf('/') + 1))) return
-      await mkdir(dirname(target), { recursive: true })
-      await writeFile(target, new Uint8Array(size))
-      emit({ type: 'file-done', jobId, target, bytes: size })
+    startFiles: async ({ jobs }) => {
+      for (const { jobId, target, size, peerId } of jobs) {
+        requireConnection(peerId)
+        emit({ type: 'file-progress', jobId, bytes: 1, bytesPerSecond: 1000 })
+        if (endless.has(target.slice(target.lastIndexOf('/') + 1))) continue
+        await mkdir(dirname(target), { recursive: true })
+        await writeFile(target, new Uint8Array(size))
+        emit({ type: 'file-done', jobId, target, bytes: size })
+      }
     },
     stopFile: async () => {},
     grantFile: async (grant) => {

@@ -42,7 +42,7 @@ class Bench {
   /** Starts a job and resolves with its end. */
   async run(fields: Partial<FileJob> = {}): Promise<Exclude<FileEvent, { type: 'file-progress' }>> {
     const job = this.job(fields)
-    this.jobs.start(job)
+    this.jobs.start([job])
     return this.end(job.jobId)
   }
 
@@ -111,7 +111,7 @@ test('a source that changed is reported with what it has now, and no byte of the
   bench.peer.beforeRead = ({ start }) => {
     if (start >= 2 * MAX_READ_BYTES) bench.peer.put(PATH, pattern('new', SIZE), 5000)
   }
-  bench.jobs.start(job)
+  bench.jobs.start([job])
   expect(await bench.end(PATH)).toMatchObject({ type: 'file-failed', code: 'source-changed', now: { size: SIZE, mtime: 5000 } })
   expect(await readdir(bench.directory)).toEqual([])
   bench.peer.beforeRead = () => undefined
@@ -260,7 +260,7 @@ test('a planted partial file is not written through', async () => {
     stop.open()
     return hang(signal)
   }
-  bench.jobs.start(bench.job())
+  bench.jobs.start([bench.job()])
   await stop.opened
   await bench.jobs.stop(PATH, false)
   const folder = join(bench.directory, '.harddrive-party', bench.peer.peerId.slice(0, 16))
@@ -339,8 +339,8 @@ test('stopping is silent; unfinished data stays or goes as wished, also of a job
       stop.open()
       return hang(signal)
     }
-    bench.jobs.start(bench.job())
-    bench.jobs.start(bench.job())
+    bench.jobs.start([bench.job()])
+    bench.jobs.start([bench.job()])
     await stop.opened
   }
   await halt()
@@ -361,7 +361,7 @@ test('a job started again while it is being stopped runs', async () => {
     stop.open()
     return hang(signal)
   }
-  bench.jobs.start(bench.job())
+  bench.jobs.start([bench.job()])
   await stop.opened
   bench.peer.beforeRead = () => undefined
   const stopped = bench.jobs.stop(PATH, true)
@@ -372,8 +372,8 @@ test('a job started again while it is being stopped runs', async () => {
 
 test('two jobs for one file of one peer take turns; another peer has its own data', async () => {
   const bench = await openBench()
-  bench.jobs.start(bench.job({ jobId: 'one' }))
-  bench.jobs.start(bench.job({ jobId: 'two' }))
+  bench.jobs.start([bench.job({ jobId: 'one' })])
+  bench.jobs.start([bench.job({ jobId: 'two' })])
   expect(await bench.end('one')).toMatchObject({ type: 'file-done', target: join(bench.directory, 'song.flac') })
   expect(await bench.end('two')).toMatchObject({ type: 'file-done', target: join(bench.directory, 'song (2).flac') })
   for (const name of ['song.flac', 'song (2).flac']) expect(await whole(join(bench.directory, name))).toBe(true)
@@ -393,7 +393,7 @@ test('an empty file must still be at its source', async () => {
   expect(await bench.run({ path: 'empty' as SharePath })).toMatchObject({ type: 'file-done', bytes: 0 })
   const gone = bench.job({ path: 'empty' as SharePath, jobId: 'gone' })
   bench.peer.files.delete('empty')
-  bench.jobs.start(gone)
+  bench.jobs.start([gone])
   expect(await bench.end('gone')).toMatchObject({ type: 'file-failed', code: 'not-found' })
 })
 

@@ -93,7 +93,7 @@ describe('network process', () => {
     await network.setPolicy({ ...POLICY, askBeforeAccepting: true })
     await network.sharesChanged({ shares: [{ shareId: 's', name: 'Music', directory: '/music' }] })
     await network.setDownloadDirectory({ directory: '/elsewhere' })
-    await network.startFile({ peerId: 'ab' as PeerId } as FileJob)
+    await network.startFiles({ jobs: [{ peerId: 'ab' as PeerId } as FileJob] })
     const held = codeOf(misbehave('hold'))
     expect(await codeOf(misbehave('crash'))).toBe('connection-lost')
     expect(await held).toBe('connection-lost')
@@ -113,7 +113,7 @@ describe('network process', () => {
     process.kill(network.pid ?? 0, 'SIGKILL')
     await until(is('down'))
     expect(network.pid).toBeUndefined()
-    expect(await codeOf(network.startFile({} as FileJob))).toBe('connection-lost')
+    expect(await codeOf(network.startFiles({ jobs: [] }))).toBe('connection-lost')
     await network.setPolicy({ ...POLICY, codeSecret: '22' })
     await until(is('restart'))
     expect((await toldConfig()).policy.codeSecret).toBe('22')
@@ -155,7 +155,7 @@ describe('network process', () => {
     process.kill(pid, 'SIGSTOP')
     await Promise.all([network.close(), network.close()])
     expect(() => process.kill(pid, 0)).toThrow('ESRCH')
-    expect(await codeOf(network.startFile({} as FileJob))).toBe('closed')
+    expect(await codeOf(network.startFiles({ jobs: [] }))).toBe('closed')
     expect(notes).not.toContain('down')
   })
 
@@ -171,7 +171,7 @@ describe('IPC', () => {
   it('knows every method of the network side', () => {
     const everyMethod = { ...forwardCalls(() => ({}) as NetworkApi) }
     const names: Record<keyof NetworkApi, true> = {
-      setPolicy: true, connect: true, disconnect: true, reconnect: true, answerPeer: true, ping: true, list: true, startFile: true, stopFile: true,
+      setPolicy: true, connect: true, disconnect: true, reconnect: true, answerPeer: true, ping: true, list: true, startFiles: true, stopFile: true,
       grantFile: true, sharesChanged: true, setDownloadDirectory: true, setReach: true, reachReport: true, close: true,
     }
     expect(Object.keys(everyMethod).sort()).toEqual(Object.keys(names).sort())

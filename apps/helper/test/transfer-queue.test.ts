@@ -12,14 +12,17 @@ function wish(id: string, peerId: PeerId = PEERS[0]!): WishRecord {
   return newWish({ id, peerId, path: `Music/${id}` as SharePath, addedAt: 0, since: 0, downloadDirectory: '/d', target: null })
 }
 
-function pageOf(count: number, from = 0): WishPage {
+/** Not small enough to be fetched with others. */
+const LARGE = 1_000_000
+
+function pageOf(count: number, from = 0, size = LARGE): WishPage {
   const rows = Array.from({ length: count }, (_, index) =>
-    ({ remote: `f${from + index}`, local: `f${from + index}`, size: 100, mtime: 1, isDirectory: false }))
+    ({ remote: `f${from + index}`, local: `f${from + index}`, size, mtime: 1, isDirectory: false }))
   return { rows, states: new Uint8Array(count), reasons: new Map(), names: new Map() }
 }
 
-const listed = (id: string, files: number, pages = 1) =>
-  ({ type: 'listed', id, isDirectory: true, target: `/d/${id}`, pages, files, bytes: files * 100, renamed: 0, rejected: 0 }) as const
+const listed = (id: string, files: number, pages = 1, size = LARGE) =>
+  ({ type: 'listed', id, isDirectory: true, target: `/d/${id}`, pages, files, bytes: files * size, renamed: 0, rejected: 0 }) as const
 const peer = (peerId: PeerId, connected: boolean) => ({ type: 'peer', peerId, connected }) as const
 const starts = (effects: QueueEffect[]) => effects.flatMap((effect) => (effect.type === 'start' ? [effect.jobId] : []))
 
@@ -70,6 +73,34 @@ describe('turns', () => {
   })
 })
 
+const batchesOf = (effects: QueueEffect[]) => effects.flatMap((effect) => (effect.type === 'start' ? [effect.batch] : []))
+/** A wish of one page of small files, listed for a peer that is there. */
+function listedSmall(count: number, size: number): { queue: TransferQueue; effects: QueueEffect[] } {
+  const queue = new TransferQueue(() => 0.5)
+  drive(queue, 0, { type: 'add', wish: wish('a') }, peer(PEERS[0]!, true))
+  const inputs: QueueInput[] = [listed('a', count, 1, size), { type: 'page', id: 'a', number: 0, page: pageOf(count, 0, size) }]
+  return { queue, effects: inputs.flatMap((input) => queue.step(0, input)) }
+}
+
+describe('small files', () => {
+  test('start together, and a batch is bounded by its files and its bytes', () => {
+    const many = batchesOf(listedSmall(300, 10).effects)
+    expect(many).toHaveLength(300)
+    expect(new Set(many).size).toBe(3)
+    const larger = batchesOf(listedSmall(100, 200_000).effects)
+    expect(larger).toHaveLength(80)
+    expect(new Set(larger).size).toBe(8)
+    expect(new Set(batchesOf(listedSmall(100, 300_000).effects)).size).toBe(8)
+  })
+
+  test('a batch frees its turn when its last file has ended', () => {
+    const { queue, effects } = listedSmall(500, 200_000)
+    const [first = '', ...others] = starts(effects).slice(0, 10)
+    for (const jobId of others) expect(starts(queue.step(0, { type: 'file-done', jobId, name: 'x', restarted: false }))).toEqual([])
+    expect(starts(queue.step(0, { type: 'file-failed', jobId: first, code: 'not-found', message: 'gone' }))).toHaveLength(10)
+  })
+})
+
 describe('waiting', () => {
   test('a full disk is looked at again after five seconds, by one file', () => {
     const { queue, jobs } = running()
@@ -104,17 +135,17 @@ describe('waiting', () => {
     drive(queue, 0, { type: 'file-done', jobId: jobs[0]!, name: 'f0', restarted: false })
     drive(queue, 0, { type: 'file-progress', jobId: jobs[1]!, bytes: 60, bytesPerSecond: 10 })
     drive(queue, 0, { type: 'file-failed', jobId: jobs[1]!, code: 'connection-lost', message: 'lost' }, peer(PEERS[0]!, false))
-    expect(queue.status(0, 'a')?.bytes).toBe(160)
+    expect(queue.status(0, 'a')?.bytes).toBe(LARGE + 60)
     const restarted = new TransferQueue(() => 0.5)
     drive(restarted, 0, { type: 'add', wish: structuredClone(queue.record('a')!) })
-    expect(restarted.status(0, 'a')?.bytes).toBe(160)
+    expect(restarted.status(0, 'a')?.bytes).toBe(LARGE + 60)
     // It may turn out to be less: what the disk says wins.
     const again = starts(drive(queue, 60_000, peer(PEERS[0]!, true)))
     expect(again).toContain(jobs[1])
     drive(queue, 60_000, { type: 'file-progress', jobId: jobs[1]!, bytes: 20, bytesPerSecond: 0 })
-    expect(queue.status(60_000, 'a')?.bytes).toBe(120)
+    expect(queue.status(60_000, 'a')?.bytes).toBe(LARGE + 20)
     drive(queue, 60_000, { type: 'file-done', jobId: jobs[1]!, name: 'f1', restarted: false })
-    expect(queue.status(60_000, 'a')?.bytes).toBe(200)
+    expect(queue.status(60_000, 'a')?.bytes).toBe(2 * LARGE)
   })
 
   test('a wish added while its peer is left alone is not forgotten', () => {
@@ -143,7 +174,7 @@ class Model {
   now = 0
   readonly records = new Map<string, WishRecord>()
   readonly pages = new Map<string, WishPage>()
-  readonly running = new Map<string, { readonly size: number; readonly peerId: PeerId }>()
+  readonly running = new Map<string, { readonly size: number; readonly peerId: PeerId; readonly batch: number }>()
   readonly listing = new Set<string>()
   readonly connected = new Set<PeerId>()
   /** How often each file came into place. */
@@ -166,9 +197,11 @@ class Model {
           expect(this.running.has(effect.jobId)).toBe(false)
           const { peerId } = this.records.get(effect.id)!
           expect(this.connected.has(peerId)).toBe(true)
-          this.running.set(effect.jobId, { size: effect.row.size, peerId })
-          expect([...this.running.values()].filter((job) => job.peerId === peerId).length).toBeLessThanOrEqual(8)
-          expect(this.running.size).toBeLessThanOrEqual(24)
+          this.running.set(effect.jobId, { size: effect.row.size, peerId, batch: effect.batch })
+          const running = [...this.running.values()]
+          expect(new Set(running.filter((job) => job.peerId === peerId).map(({ batch }) => batch)).size).toBeLessThanOrEqual(8)
+          expect(new Set(running.map(({ batch }) => batch)).size).toBeLessThanOrEqual(24)
+          if (running.filter(({ batch }) => batch === effect.batch).length > 1) expect(effect.row.size).toBeLessThan(LARGE)
         }
       }
     }
@@ -183,12 +216,17 @@ class Model {
     return structuredClone(this.pages.get(`${id}.${number}`)!)
   }
 
+  /** Files of every other wish are small. */
+  sizeOf(id: string): number {
+    return Number(id) % 2 === 0 ? LARGE : 100
+  }
+
   list(id: string): void {
     this.listing.delete(id)
     const files = this.sizes[Number(id)]!
     const pages = Math.ceil(files / 10)
-    for (let number = 0; number < pages; number++) this.pages.set(`${id}.${number}`, pageOf(Math.min(10, files - number * 10), number * 10))
-    this.feed(listed(id, files, pages))
+    for (let number = 0; number < pages; number++) this.pages.set(`${id}.${number}`, pageOf(Math.min(10, files - number * 10), number * 10, this.sizeOf(id)))
+    this.feed(listed(id, files, pages, this.sizeOf(id)))
   }
 
   end(jobId: string, code?: ErrorCode, found?: { size: number; mtime: number }): void {

@@ -52,11 +52,11 @@ export class World {
 
   async open(): Promise<this> {
     this.#store = openStore(join(this.directory, 'store'))
-    const network: Pick<NetworkApi, 'list' | 'startFile' | 'stopFile'> = {
+    const network: Pick<NetworkApi, 'list' | 'startFiles' | 'stopFile'> = {
       list: async ({ peerId, request }) => this.#peer(peerId)!.list(request),
-      startFile: async (job) => {
-        this.started.push(job.path)
-        this.#jobs.start(job)
+      startFiles: async ({ jobs }) => {
+        this.started.push(...jobs.map(({ path }) => path))
+        this.#jobs.start(jobs)
       },
       stopFile: async ({ jobId, discard, partial }) => this.#jobs.stop(jobId, discard, partial),
     }

@@ -14,8 +14,8 @@ import type { PeerConnection } from './transport.ts'
  * Which files, when, and what to do after a failure is decided elsewhere.
  */
 export interface FileJobs {
-  /** The outcome comes as an event. The same `jobId` again is a no-op while it runs. */
-  start(job: FileJob): void
+  /** The outcome of each comes as an event. The same `jobId` again is a no-op while it runs. */
+  start(started: readonly FileJob[]): void
   /** Stops a job without an event; resolves when nothing of it runs and, with `discard`, its partial data is gone. */
   stop(jobId: string, discard: boolean, partial?: PartialData): Promise<void>
   /** For jobs that name no directory of their own. */
@@ -317,7 +317,9 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
   }
 
   return {
-    start,
+    start: (started) => {
+      for (const job of started) start(job)
+    },
     stop,
     setDownloadDirectory: (directory) => {
       downloadDirectory = resolve(directory)

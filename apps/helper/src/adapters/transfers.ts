@@ -19,7 +19,7 @@ import { openWishStore, rearmPage } from './wish-store.ts'
 
 export interface TransfersOptions {
   readonly store: Store
-  readonly network: Pick<NetworkApi, 'list' | 'startFile' | 'stopFile'>
+  readonly network: Pick<NetworkApi, 'list' | 'startFiles' | 'stopFile'>
   readonly downloadDirectory: string
   readonly peerName: (peerId: PeerId) => string
   /** At once when a state changes, else at most four times a second for each. */
@@ -35,6 +35,8 @@ export interface TransfersOptions {
   readonly log?: { debug(fields: object, message: string): void; warn(fields: object, message: string): void }
 }
 
+type StartEffect = Extract<QueueEffect, { type: 'start' }>
+
 const CHANGE_MS = 250
 /** What is done is stored together so often: a file finished since is recognised by its target, not fetched again. */
 const SAVE_MS = 250
@@ -47,6 +49,8 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   const queue = new TransferQueue(random)
   let downloadDirectory = resolve(options.downloadDirectory)
   const inputs: QueueInput[] = []
+  /** Wanted in this step: those of a batch go out together. */
+  let starts: StartEffect[] = []
   let feeding = false
   const closing = new AbortController()
   let idle = true
@@ -72,6 +76,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     try {
       for (let next = inputs.shift(); next !== undefined; next = inputs.shift()) {
         for (const effect of queue.step(monotonic(), next)) perform(effect)
+        startFiles()
       }
     } finally {
       feeding = false
@@ -100,7 +105,8 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
       case 'rearm':
         return inBackground(rearm(effect.id))
       case 'start':
-        return startFile(effect)
+        starts.push(effect)
+        return
       case 'stop':
         return inBackground(network.stopFile({ jobId: effect.jobId, discard: effect.discard }))
       case 'discard': {
@@ -187,17 +193,31 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     feed({ type: 'rearmed', id, doneFiles, doneBytes })
   }
 
-  function startFile({ id, jobId, row }: Extract<QueueEffect, { type: 'start' }>): void {
+  function startFiles(): void {
+    const batches = new Map<number, FileJob[]>()
+    for (const effect of starts) {
+      const jobs = batches.get(effect.batch)
+      if (jobs === undefined) batches.set(effect.batch, [jobOf(effect)])
+      else jobs.push(jobOf(effect))
+    }
+    starts = []
+    for (const jobs of batches.values()) {
+      inBackground(
+        network.startFiles({ jobs }).catch((error: unknown) => {
+          for (const { jobId } of jobs) feed({ type: 'file-failed', jobId, ...CodedError.toWire(error) })
+        }),
+      )
+    }
+  }
+
+  function jobOf({ id, jobId, row }: StartEffect): FileJob {
     const record = queue.record(id)
     if (record?.target == null) throw new Error('a file is started before its target is chosen')
     const { peerId, since, target } = record
-    const job: FileJob = {
+    return {
       jobId, peerId, path: remotePath(record, row.remote), size: row.size, mtime: row.mtime, since,
       target: row.local === '' ? target : join(target, row.local), ...directoryField(record),
     }
-    inBackground(
-      network.startFile(job).catch((error: unknown) => feed({ type: 'file-failed', jobId, ...CodedError.toWire(error) })),
-    )
   }
 
   function directoryField(record: WishRecord): { downloadDirectory?: string } {

@@ -28,7 +28,8 @@ export type QueueEffect =
   | { readonly type: 'stop-listing'; readonly id: string }
   | { readonly type: 'load'; readonly id: string; readonly number: number }
   | { readonly type: 'rearm'; readonly id: string }
-  | { readonly type: 'start'; readonly id: string; readonly jobId: string; readonly row: JobRow }
+  /** Starts with the same `batch`, which come one after the other, are of one peer and small: they are to be fetched together. */
+  | { readonly type: 'start'; readonly id: string; readonly jobId: string; readonly row: JobRow; readonly batch: number }
   | { readonly type: 'stop'; readonly jobId: string; readonly discard: boolean }
   /** Remove unfinished data of every file of the wish. */
   | { readonly type: 'discard'; readonly id: string }

@@ -9,6 +9,11 @@ import { BEGUN, QUEUED, type Reason, type WishPage, type WishRecord } from './wi
 export const JOBS_PER_PEER = 8
 export const JOBS_IN_ALL = 24
 export const LISTINGS_IN_ALL = 2
+/** Files up to this size are fetched in batches, which count as one: a round trip for each would cost more than their bytes. */
+export const BATCHED_FILE_BYTES = 256 * 1024
+/** Files and bytes of a batch: eight batches fill a long link, and one is soon over, so that others get their turn. */
+export const BATCH_FILES = 128
+export const BATCH_BYTES = 2 * 1024 * 1024
 /** Pages of one wish in memory: more than one only while single files wait for another try. */
 export const OPEN_PAGES = 8
 export const FIRST_RETRY_MS = 1_000
@@ -30,9 +35,16 @@ export interface Place {
   readonly index: number
 }
 
+/** Files that were started together and use one of the peer's turns. */
+export interface Batch {
+  readonly number: number
+  left: number
+}
+
 export interface Job extends Place {
   readonly wish: Wish
   readonly row: JobRow
+  readonly batch: Batch
   bytes: number
   /** Of `bytes`, what the store was told. */
   kept: number
@@ -59,7 +71,7 @@ export interface Wish {
 
 export interface Peer {
   connected: boolean
-  /** Jobs, and pages being loaded for one. */
+  /** Batches, and pages being loaded for one. */
   busy: number
   notBefore: number
   attempts: number
@@ -215,6 +227,34 @@ export function unfinishedOf({ states }: WishPage, number: number): Place[] {
     if (state === QUEUED || state === BEGUN) places.push({ number, index })
   }
   return places
+}
+
+/** Takes what is fetched in one turn: the next file, and if it is small those after it that are small too. */
+export function takeBatch(wish: Wish): Place[] {
+  const places: Place[] = []
+  let bytes = 0
+  // While something is wrong one file goes ahead to see whether it still is.
+  const most = wish.trouble === null ? BATCH_FILES : 1
+  for (let place = wish.ready[0]; place !== undefined && places.length < most; place = wish.ready[0]) {
+    const size = wish.open.get(place.number)?.page.rows[place.index]?.size ?? 0
+    if (places.length > 0 && (size > BATCHED_FILE_BYTES || bytes + size > BATCH_BYTES)) break
+    places.push(place)
+    wish.ready.shift()
+    bytes += size
+    if (size > BATCHED_FILE_BYTES) break
+  }
+  return places
+}
+
+export function openJob(wish: Wish, { number, index }: Place, batch: Batch): { job: Job; jobId: string; page: WishPage } {
+  const page = wish.open.get(number)?.page
+  const row = page?.rows[index]
+  if (page === undefined || row === undefined) throw new Error('a file to fetch is on no open page')
+  const jobId = jobIdOf(wish.record.id, { number, index })
+  const { remote, local, size, mtime } = row
+  const job = { wish, number, index, batch, row: { remote, local, size, mtime }, bytes: 0, kept: wish.record.begun[jobId] ?? 0, rate: 0 }
+  wish.jobs.set(jobId, job)
+  return { job, jobId, page }
 }
 
 /** @param random from 0 to 1 @returns milliseconds */

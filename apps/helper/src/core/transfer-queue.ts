@@ -3,9 +3,9 @@ import type { Machine } from './machine.ts'
 import type { QueueEffect, QueueInput } from './queue-messages.ts'
 import {
   DISK_FULL_MS, FILE_TROUBLE, JOBS_IN_ALL, JOBS_PER_PEER, LISTINGS_IN_ALL, MAX_TRIES, OPEN_PAGES, PEER_TROUBLE, backoff,
-  changeRow, countBegun, countDone, failureOf, forget, jobIdOf, newPeer, nextWake, openWish, recovered, setBack, stateOf, statusOf, unfinishedOf, wake, wakeDelayed,
+  changeRow, countBegun, countDone, failureOf, forget, jobIdOf, newPeer, nextWake, openJob, openWish, recovered, setBack, stateOf, statusOf, takeBatch, unfinishedOf, wake, wakeDelayed,
 } from './queue-state.ts'
-import type { Job, Peer, Place, Wish, WishStatus } from './queue-state.ts'
+import type { Batch, Job, Peer, Place, Wish, WishStatus } from './queue-state.ts'
 import { BEGUN, DONE, FAILED, type Reason, type WishPage, type WishRecord, hasEnded } from './wish.ts'
 
 /**
@@ -22,6 +22,9 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
   readonly #touched = new Set<Wish>()
   #peerTurn: PeerId[] = []
   #listings = 0
+  /** Batches under way, and the number of the latest. */
+  #batches = 0
+  #lastBatch = 0
   #effects: QueueEffect[] = []
 
   /** @param random like Math.random, for jitter */
@@ -39,9 +42,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
 
   /** Wishes that have not ended. */
   get active(): number {
-    let active = 0
-    for (const { wishes } of this.#peers.values()) active += wishes.length
-    return active
+    return [...this.#peers.values()].reduce((active, { wishes }) => active + wishes.length, 0)
   }
 
   records(): WishRecord[] {
@@ -143,9 +144,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
       if (connected) wake(wish)
     }
     if (!connected) return
-    peer.notBefore = 0
-    peer.attempts = 0
-    peer.trouble = null
+    Object.assign(peer, { notBefore: 0, attempts: 0, trouble: null } satisfies Partial<Peer>)
   }
 
   #listed({ id, isDirectory, target, pages, files, bytes, renamed, rejected }: Extract<QueueInput, { type: 'listed' }>): void {
@@ -271,7 +270,10 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     if (job === undefined) return undefined
     this.#jobs.delete(jobId)
     job.wish.jobs.delete(jobId)
-    this.#peer(job.wish.record.peerId).busy--
+    if (--job.batch.left === 0) {
+      this.#batches--
+      this.#peer(job.wish.record.peerId).busy--
+    }
     this.#touched.add(job.wish)
     return job
   }
@@ -386,7 +388,7 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     }
     for (const wish of this.#sleepers) this.#wakeDue(now, wish)
     this.#scheduleListings(now)
-    for (let idle = 0; idle < this.#peerTurn.length && this.#jobs.size < JOBS_IN_ALL; ) {
+    for (let idle = 0; idle < this.#peerTurn.length && this.#batches < JOBS_IN_ALL; ) {
       const peerId = this.#peerTurn.shift() as PeerId
       this.#peerTurn.push(peerId)
       idle = this.#startOne(now, this.#peer(peerId)) ? 0 : idle + 1
@@ -422,12 +424,12 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
       if (wish.record.phase !== 'fetch' || wish.notBefore > now) continue
       // While something is wrong one file goes ahead to see whether it still is.
       if (wish.trouble?.code === 'disk-full' && wish.jobs.size > 0) continue
-      const place = wish.ready.shift()
-      if (place === undefined && (wish.loading || wish.nextPage >= wish.record.pages || wish.open.size >= OPEN_PAGES)) continue
+      const places = takeBatch(wish)
+      if (places.length === 0 && (wish.loading || wish.nextPage >= wish.record.pages || wish.open.size >= OPEN_PAGES)) continue
       peer.wishes.splice(position, 1)
       peer.wishes.push(wish)
       peer.busy++
-      if (place !== undefined) return this.#startJob(wish, place)
+      if (places.length > 0) return this.#startBatch(wish, places)
       wish.loading = true
       this.#effects.push({ type: 'load', id: wish.record.id, number: wish.nextPage })
       return true
@@ -435,22 +437,21 @@ export class TransferQueue implements Machine<QueueInput, QueueEffect> {
     return false
   }
 
-  #startJob(wish: Wish, { number, index }: Place): true {
-    const { id } = wish.record
-    const page = wish.open.get(number)?.page
-    const row = page?.rows[index]
-    if (page === undefined || row === undefined) throw new Error('a file to fetch is on no open page')
-    const jobId = jobIdOf(id, { number, index })
-    const { remote, local, size, mtime } = row
-    const job = { wish, number, index, row: { remote, local, size, mtime }, bytes: 0, kept: wish.record.begun[jobId] ?? 0, rate: 0 }
+  #startBatch(wish: Wish, places: readonly Place[]): true {
+    const batch = { number: ++this.#lastBatch, left: places.length }
+    this.#batches++
+    for (const place of places) this.#startJob(wish, place, batch)
+    return true
+  }
+
+  #startJob(wish: Wish, { number, index }: Place, batch: Batch): void {
+    const { job, jobId, page } = openJob(wish, { number, index }, batch)
     this.#jobs.set(jobId, job)
-    wish.jobs.set(jobId, job)
     this.#touched.add(wish)
     if (page.states[index] !== BEGUN) {
       page.states[index] = BEGUN
-      this.#effects.push({ type: 'save', id, number, page, soon: true })
+      this.#effects.push({ type: 'save', id: wish.record.id, number, page, soon: true })
     }
-    this.#effects.push({ type: 'start', id, jobId, row: job.row })
-    return true
+    this.#effects.push({ type: 'start', id: wish.record.id, jobId, row: job.row, batch: batch.number })
   }
 }

@@ -17,9 +17,12 @@ export interface NetworkApi {
   answerPeer(args: { peerId: PeerId; accept: boolean }): Promise<void>
   ping(args: { peerId: PeerId }): Promise<PingInfo>
   list(args: { peerId: PeerId; request: ListRequest }): Promise<ListPage>
-  /** Starts fetching one file; the outcome comes as events. The same `jobId` again is a no-op while it runs. */
-  startFile(args: FileJob): Promise<void>
-  /** Stops a job; its partial data stays for a later `startFile`, or goes when `discard`: for a job that does not run, `partial` says which. */
+  /**
+   * Starts fetching files; the outcome of each comes as an event. The same `jobId` again is a no-op while it runs. Several at once are of one peer and
+   * small: they are fetched together.
+   */
+  startFiles(args: { jobs: readonly FileJob[] }): Promise<void>
+  /** Stops a job; its partial data stays for a later `startFiles`, or goes when `discard`: for a job that does not run, `partial` says which. */
   stopFile(args: { jobId: string; discard: boolean; partial?: PartialData }): Promise<void>
   /** Makes a short-lived address on the files origin. `local` must be an absolute path below the download directory. */
   grantFile(args: FileGrant): Promise<{ url: string }>
@@ -145,6 +148,11 @@ export type NetworkEvent =
   /** A newer signed record (hex) of somebody we know, and the knock secret in it: remember both. */
   | { readonly type: 'peer-record'; readonly peerId: PeerId; readonly record: string; readonly knockSecret: string }
   | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
+  /**
+   * Nothing comes in yet: the peer serves others first (`place`, 1 = next), or a rate limit of ours lets nothing in just now (`null`).
+   * Over with the next `file-progress`, `file-done` or `file-failed` of this job; said again whenever the place changes.
+   */
+  | { readonly type: 'file-waiting'; readonly jobId: string; readonly place: number | null }
   /** In place, fsynced. `target` is the name it got; `restarted`: unfinished data of another version was found and thrown away. */
   | { readonly type: 'file-done'; readonly jobId: string; readonly target: string; readonly bytes: number; readonly restarted?: true }
   /**

@@ -219,7 +219,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     answerPeer: (args) => call('answerPeer', args) as Promise<void>,
     ping: (args) => call('ping', args) as ReturnType<NetworkApi['ping']>,
     list: (args) => call('list', args) as ReturnType<NetworkApi['list']>,
-    startFile: (args) => call('startFile', args) as Promise<void>,
+    startFiles: (args) => call('startFiles', args) as Promise<void>,
     stopFile: (args) => call('stopFile', args) as Promise<void>,
     grantFile: (args) => call('grantFile', args) as ReturnType<NetworkApi['grantFile']>,
     close: () => (closing ??= close()),

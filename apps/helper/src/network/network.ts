@@ -240,7 +240,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     answerPeer: async ({ peerId, accept }) => requireLinks().answerPeer(peerId, accept),
     ping: async ({ peerId }) => requireLinks().ping(peerId, { signal: closed.signal }),
     list: async ({ peerId, request }) => requestList(requireConnection(peerId), request, { signal: closed.signal }),
-    startFile: async (job) => jobs.start(job),
+    startFiles: async (args) => jobs.start(args.jobs),
     stopFile: async ({ jobId, discard, partial }) => jobs.stop(jobId, discard, partial),
     grantFile: async (grant) => ({ url: files.grant(grant) }),
     sharesChanged: async ({ shares }) => index.setShares(shares),
