@@ -67,17 +67,17 @@ async function measure(tree: string, indexDirectory: string, files: number): Pro
   }
   const reader = openShareIndexReader({ directory: indexDirectory, shares: [{ shareId: 'run0', name: 'Music', directory: tree }] })
   let longestPageMs = 0
-  const walk = (search?: string) => time(() => {
+  const walk = (search?: string) => timeAsync(async () => {
     for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
       const request = { recursive: true, limit: 1000, ...(search === undefined ? {} : { search }), ...(cursor === undefined ? {} : { cursor }) }
       const start = performance.now()
-      ;({ cursor } = reader.list(request))
+      ;({ cursor } = await reader.list(request))
       longestPageMs = Math.max(longestPageMs, performance.now() - start)
     }
   })
-  const listMs = Math.min(walk(), walk(), walk())
+  const listMs = Math.min(await walk(), await walk(), await walk())
   longestPageMs = 0
-  const searchMs = Math.min(walk('usual 99999'), walk('usual 99999'), walk('usual 99999'))
+  const searchMs = Math.min(await walk('usual 99999'), await walk('usual 99999'), await walk('usual 99999'))
   await reader.close()
   await writer.close()
   return {
@@ -89,6 +89,12 @@ async function measure(tree: string, indexDirectory: string, files: number): Pro
     listMs: round(listMs),
     scanRssMB: round((rss - rssBefore) / 1e6),
   }
+}
+
+async function timeAsync(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await work()
+  return performance.now() - start
 }
 
 function time(work: () => unknown): number {

@@ -47,7 +47,7 @@ class FakeReader implements ShareReader {
   #wake: (() => void) | undefined
   #wanted = Infinity
 
-  list(request: ListRequest): ListPage {
+  async list(request: ListRequest): Promise<ListPage> {
     return this.page(request)
   }
 

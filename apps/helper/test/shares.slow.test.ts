@@ -48,7 +48,7 @@ describe('shares', () => {
     const ready = await shares.rescan(added.shareId)
     expect(ready).toMatchObject({ state: 'ready', files: 2, directories: 1, bytes: 8, skipped: 0 })
     expect(shares.infos()).toEqual([ready])
-    const page = shares.list({ recursive: true, limit: 100 })
+    const page = await shares.list({ recursive: true, limit: 100 })
     expect(page.entries.map(({ path, size }) => [path, size])).toEqual([
       ['Music', 8], ['Music/a', 5], ['Music/a/x.flac', 5], ['Music/b.txt', 3],
     ])
@@ -88,7 +88,7 @@ describe('shares', () => {
     await first.store.close()
     const { shares } = await open()
     expect(shares.infos().map(({ name }) => name)).toEqual(['Music (2)', 'music (3)'])
-    expect(shares.list({ recursive: true, limit: 100 }).entries.map(({ path }) => path)).toEqual([
+    expect((await shares.list({ recursive: true, limit: 100 })).entries.map(({ path }) => path)).toEqual([
       'Music (2)', 'Music (2)/b.txt', 'music (3)', 'music (3)/c.txt',
     ])
   })
@@ -103,7 +103,7 @@ describe('shares', () => {
     await writeFile(join(directory, 'b.txt'), 'bb')
     const { shares } = await open()
     expect(shares.infos()[0]).toMatchObject({ state: 'scanning', files: 1, bytes: 1 })
-    expect(shares.list({ recursive: true, limit: 100 }).entries.map(({ path }) => path)).toEqual(['Music', 'Music/a.txt'])
+    expect((await shares.list({ recursive: true, limit: 100 })).entries.map(({ path }) => path)).toEqual(['Music', 'Music/a.txt'])
     await shares.rescan(shareId)
     expect(shares.infos()[0]).toMatchObject({ state: 'ready', files: 2, bytes: 3 })
   })
@@ -115,7 +115,7 @@ describe('shares', () => {
     await shares.rescan(shareId)
     await rename(directory, `${directory}-away`)
     expect(await shares.rescan(shareId)).toMatchObject({ state: 'missing', files: 1 })
-    expect(shares.list({ recursive: true, limit: 10 }).entries).toHaveLength(2)
+    expect((await shares.list({ recursive: true, limit: 10 })).entries).toHaveLength(2)
     await rename(`${directory}-away`, directory)
     expect(await shares.rescan(shareId)).toMatchObject({ state: 'ready', files: 1 })
   })
@@ -125,7 +125,7 @@ describe('shares', () => {
     const { shareId } = await shares.add(await tree('Music', { 'a.txt': 'a' }))
     await shares.remove(shareId)
     expect(shares.infos()).toEqual([])
-    expect(shares.list({ recursive: true, limit: 10 })).toEqual({ entries: [] })
+    expect(await shares.list({ recursive: true, limit: 10 })).toEqual({ entries: [] })
     expect(changes.at(-1)).toEqual({ type: 'share-removed', shareId })
   })
 

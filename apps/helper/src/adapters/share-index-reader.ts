@@ -29,14 +29,14 @@ export function openShareIndexReader(options: { readonly directory: string; read
   let shares = sortShares(options.shares)
   let closing: Promise<void> | undefined
   return {
-    list: (request) => {
+    list: async (request, { visible } = {}) => {
       tables.root.resetReadTxn()
-      return new Listing(tables, shares, request).page()
+      return new Listing(tables, visibleOf(shares, visible), request).page()
     },
-    find: (path) => {
+    find: (path, { visible } = {}) => {
       tables.root.resetReadTxn()
       const [name = '', ...parts] = sharePathParts(path)
-      const root = shares.find((share) => share.name === name)
+      const root = visibleOf(shares, visible).find((share) => share.name === name)
       if (root === undefined) return undefined
       const generation = readGeneration(tables, root)
       const place = locate(tables, generation, parts)
@@ -53,6 +53,10 @@ export function openShareIndexReader(options: { readonly directory: string; read
 
 function sortShares(shares: readonly SharedRoot[]): readonly SharedRoot[] {
   return [...shares].sort((a, b) => comparePart(a.name, b.name))
+}
+
+function visibleOf(shares: readonly SharedRoot[], visible: ReadonlySet<string> | undefined): readonly SharedRoot[] {
+  return visible === undefined ? shares : shares.filter(({ shareId }) => visible.has(shareId))
 }
 
 function readGeneration(tables: ShareIndexTables, root: SharedRoot): Generation | undefined {

@@ -3,7 +3,7 @@ import { type Stats, constants } from 'node:fs'
 import { type FileHandle, lstat, open, realpath } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { systemCode } from './disk-error.ts'
-import type { ShareIndexReader } from './share-index.ts'
+import type { ListOptions, ShareIndexReader, Visibility } from './share-index.ts'
 
 /**
  * Reads ranges of shared files, and only of those: a path is looked up in the index, never on the disk, and what the disk has in its place now is
@@ -11,13 +11,13 @@ import type { ShareIndexReader } from './share-index.ts'
  */
 export interface ShareReader {
   /** @throws CodedError as ShareIndexReader.list */
-  list(request: ListRequest): ListPage
+  list(request: ListRequest, options?: ListOptions): Promise<ListPage>
   /**
    * Reads a whole range before it answers, so that a file that changes meanwhile is noticed before anything is sent.
    * @throws CodedError `not-found` (not in the index, or gone from the disk), `bad-request` (a directory, or a range outside of the file),
    * `not-allowed` (a link is in the way), `unreadable`, `source-changed`, `busy` (too many open files), `aborted`
    */
-  readRange(request: Omit<ReadRequest, 'type'>, options: { readonly signal: AbortSignal }): Promise<RangeLease>
+  readRange(request: Omit<ReadRequest, 'type'>, options: Visibility & { readonly signal: AbortSignal }): Promise<RangeLease>
   /** The buffers in use stay valid until they are released. */
   close(): void
 }
@@ -45,9 +45,9 @@ export function openShareReader(options: { readonly index: ShareIndexReader }): 
   const { index } = options
   const pool = new BufferPool()
   return {
-    list: (request) => index.list(request),
-    readRange: async (request, { signal }) => {
-      const { file, directory } = findFile(index, request.path)
+    list: (request, listOptions) => index.list(request, listOptions),
+    readRange: async (request, { signal, ...visibility }) => {
+      const { file, directory } = findFile(index, request.path, visibility)
       const { handle, stats } = await openWithin(file, directory)
       try {
         return await readFrom(handle, stats, request, pool, signal)
@@ -61,8 +61,8 @@ export function openShareReader(options: { readonly index: ShareIndexReader }): 
   }
 }
 
-function findFile(index: ShareIndexReader, path: SharePath): { file: string; directory: string } {
-  const found = index.find(path)
+function findFile(index: ShareIndexReader, path: SharePath, visibility: Visibility): { file: string; directory: string } {
+  const found = index.find(path, visibility)
   if (found === undefined) throw new CodedError('not-found', 'there is no such file')
   if (found.entry.isDirectory) throw new CodedError('bad-request', 'this is a directory, which cannot be read')
   return { file: found.file, directory: found.root.directory }

@@ -15,7 +15,7 @@ export interface Shares {
   /** Resolves when the rescan has ended. @throws CodedError `not-found` */
   rescan(shareId: string): Promise<ShareInfo>
   /** @throws CodedError as ShareIndexReader.list */
-  list(request: ListRequest): ListPage
+  list(request: ListRequest): Promise<ListPage>
   close(): Promise<void>
 }
 
