@@ -9,6 +9,15 @@ export const MAX_READ_BYTES = 4 * 1024 * 1024
 /** Reads in flight to one peer: enough to fill a long link, little enough to bound memory (8 x 4 MiB). */
 export const READS_IN_FLIGHT = 8
 
+/** Files in one `bundle`: with ordinary paths they fill a request frame. Their bytes together are bounded as those of one `read`. */
+export const MAX_BUNDLE_FILES = 128
+
+/** Ranges in one `hashes`, so that their hashes fit a small frame … */
+export const MAX_HASH_RANGES = 64
+
+/** … and bytes in them together: reading and hashing them costs somebody else a moment, asking for it nothing. */
+export const MAX_HASHED_BYTES = 4 * MAX_READ_BYTES
+
 /** Streams a peer may have open towards us at once; more are refused with `busy`. */
 export const MAX_STREAMS_PER_PEER = 64
 

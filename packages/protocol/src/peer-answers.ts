@@ -6,10 +6,10 @@ import { isErrorCode } from './errors.ts'
 import { KNOCK_SECRET_BYTES } from './knock.ts'
 import {
   MAX_AGENT_BYTES, MAX_CAPABILITIES, MAX_CAPABILITY_BYTES, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES,
-  MAX_HELLO_VERSIONS, MAX_PAGE_ENTRIES, MAX_QUEUE_PLACE, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES,
+  MAX_HASH_RANGES, MAX_HELLO_VERSIONS, MAX_PAGE_ENTRIES, MAX_QUEUE_PLACE, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES,
 } from './limits.ts'
 import { badField, bytesField, integerField, isInteger, isText, isTime, listField, optionalText, recordField, textField, timeField } from './peer-fields.ts'
-import type { DataMessage, ErrorMessage, HelloMessage, IntroducedMessage, PageMessage, SentMessage, WaitMessage } from './peer-messages.ts'
+import type { DataMessage, ErrorMessage, HashedMessage, HelloMessage, IntroducedMessage, PageMessage, SentMessage, WaitMessage } from './peer-messages.ts'
 import { type Fault, type Result, succeed } from './result.ts'
 import { parseSharePath } from './share-path.ts'
 import { cleanText } from './text.ts'
@@ -103,6 +103,21 @@ export function decodeSent(map: CborMap): Result<SentMessage, Fault> {
   const hash = bytesField(map, 'hash', HASH_BYTES)
   if (!hash.ok) return hash
   return succeed({ type: 'sent', bytes: bytes.value, hash: hash.value })
+}
+
+export function decodeHashed(map: CborMap): Result<HashedMessage, Fault> {
+  const size = integerField(map, 'size', 0, Number.MAX_SAFE_INTEGER)
+  if (!size.ok) return size
+  const mtime = timeField(map, 'mtime')
+  if (!mtime.ok) return mtime
+  const list = listField(map, 'hashes', MAX_HASH_RANGES)
+  if (!list.ok) return list
+  const hashes: Uint8Array[] = []
+  for (const item of list.value) {
+    if (!(item instanceof Uint8Array) || item.length !== HASH_BYTES) return badField(`a hash is not a string of ${HASH_BYTES} bytes`)
+    hashes.push(Uint8Array.from(item))
+  }
+  return succeed({ type: 'hashed', size: size.value, mtime: mtime.value, hashes })
 }
 
 /** Later versions may have codes that are unknown here; their text still says what went wrong. */

@@ -1,8 +1,8 @@
 import { type CborMap, decodeCbor, encodeCbor } from './cbor.ts'
 import type { ErrorCode } from './errors.ts'
 import { MAX_ERROR_MESSAGE_BYTES } from './limits.ts'
-import { decodeData, decodeError, decodeHello, decodeIntroduced, decodePage, decodePlace, decodeSent } from './peer-answers.ts'
-import { decodeGossip, decodeIntroduce, decodeLs, decodeRead } from './peer-requests.ts'
+import { decodeData, decodeError, decodeHashed, decodeHello, decodeIntroduced, decodePage, decodePlace, decodeSent } from './peer-answers.ts'
+import { decodeBundle, decodeGossip, decodeHashes, decodeIntroduce, decodeLs, decodeRead } from './peer-requests.ts'
 import type { Entry } from './entry.ts'
 import type { PeerAnswer, PeerRequest } from './peer-messages.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
@@ -22,6 +22,13 @@ export function encodeRequest(message: PeerRequest): Uint8Array {
       // What people type may hold half a character; CBOR text may not.
       const search = message.search === undefined ? undefined : wellFormed(message.search)
       return encodeCbor(present({ ...message, search }))
+    }
+    case 'bundle':
+      return encodeCbor({ type: 'bundle', files: message.files.map(({ path, size, mtime }) => [path, size, mtime]) })
+    case 'hashes': {
+      const { expect } = message
+      const ranges = message.ranges.map(({ start, end }) => [start, end])
+      return encodeCbor(present({ ...message, ranges, expect: expect && [expect.size, expect.mtime] }))
     }
     case 'read':
       return encodeCbor(present({ ...message, expect: message.expect && [message.expect.size, message.expect.mtime] }))
@@ -59,6 +66,10 @@ function requestOf(map: CborMap): Result<PeerRequest, Fault> {
       return decodeLs(map)
     case 'read':
       return decodeRead(map)
+    case 'bundle':
+      return decodeBundle(map)
+    case 'hashes':
+      return decodeHashes(map)
     case 'ping':
       return succeed({ type: 'ping' })
     case 'gossip':
@@ -90,6 +101,8 @@ function answerOf(map: CborMap): Result<PeerAnswer, Fault> {
       return decodeData(map)
     case 'sent':
       return decodeSent(map)
+    case 'hashed':
+      return decodeHashed(map)
     case 'pong':
       return succeed({ type: 'pong' })
     case 'noted':

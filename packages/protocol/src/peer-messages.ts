@@ -10,12 +10,14 @@ import type { SharePath } from './share-path.ts'
  * | hello | any number of `wait`, then `hello` or `error`; always the first stream of a connection, opened by the dialler |
  * | ls | `page` or `error` |
  * | read | any number of `wait` where the asker wants them, then `data`, then `length` raw bytes, then `sent`; or `error` |
+ * | bundle | for each file in turn `data`, then its raw bytes, then `sent`, or `error`; or one `error` for all |
+ * | hashes | `hashed` or `error` |
  * | ping | `pong` |
  * | gossip | `noted` or `error` |
  * | introduce | `introduced` or `error` |
  * | anything else | `error` with code `unsupported` |
  */
-export type PeerRequest = HelloMessage | LsRequest | ReadRequest | PingRequest | GossipRequest | IntroduceRequest
+export type PeerRequest = HelloMessage | LsRequest | ReadRequest | BundleRequest | HashesRequest | PingRequest | GossipRequest | IntroduceRequest
 
 export interface HelloMessage {
   readonly type: 'hello'
@@ -54,6 +56,34 @@ export interface ReadRequest {
   readonly places?: true
 }
 
+/** What a listing said of a file: who asks for it wants this version and no other. */
+export interface FileVersion {
+  readonly path: SharePath
+  readonly size: number
+  readonly mtime: number
+}
+
+/** Many whole small files on one stream, 1 to MAX_BUNDLE_FILES, together at most MAX_READ_BYTES. */
+export interface BundleRequest {
+  readonly type: 'bundle'
+  readonly files: readonly FileVersion[]
+}
+
+/** What parts of a file hash to, so that somebody who has them can see whether they are still the same. */
+export interface HashesRequest {
+  readonly type: 'hashes'
+  readonly path: SharePath
+  /** `[start, end)` each, not empty; 1 to MAX_HASH_RANGES, together at most MAX_HASHED_BYTES. */
+  readonly ranges: readonly HashRange[]
+  /** As of `read`. */
+  readonly expect?: { readonly size: number; readonly mtime: number }
+}
+
+export interface HashRange {
+  readonly start: number
+  readonly end: number
+}
+
 export interface PingRequest {
   readonly type: 'ping'
 }
@@ -83,7 +113,7 @@ export interface IntroduceRequest {
 }
 
 export type PeerAnswer =
-  | HelloMessage | WaitMessage | PageMessage | DataMessage | SentMessage | PongMessage | NotedMessage | IntroducedMessage | ErrorMessage
+  | HelloMessage | WaitMessage | PageMessage | DataMessage | SentMessage | HashedMessage | PongMessage | NotedMessage | IntroducedMessage | ErrorMessage
 
 export interface PageMessage extends ListPage {
   readonly type: 'page'
@@ -109,6 +139,15 @@ export interface SentMessage {
   readonly bytes: number
   /** SHA-256 of the raw bytes, 32 bytes. */
   readonly hash: Uint8Array
+}
+
+export interface HashedMessage {
+  readonly type: 'hashed'
+  /** The whole file's size in bytes. */
+  readonly size: number
+  readonly mtime: number
+  /** SHA-256 of each range that was asked for, in that order, 32 bytes each. */
+  readonly hashes: readonly Uint8Array[]
 }
 
 export interface PongMessage {

@@ -1,9 +1,11 @@
 import type { CborMap } from './cbor.ts'
-import { MAX_CURSOR_BYTES, MAX_GOSSIP_RECORDS, MAX_PAGE_ENTRIES, MAX_PATH_BYTES, MAX_SEARCH_BYTES } from './limits.ts'
+import {
+  MAX_BUNDLE_FILES, MAX_CURSOR_BYTES, MAX_GOSSIP_RECORDS, MAX_HASHED_BYTES, MAX_HASH_RANGES, MAX_PAGE_ENTRIES, MAX_PATH_BYTES, MAX_READ_BYTES, MAX_SEARCH_BYTES,
+} from './limits.ts'
 import { KEY_HASH_BYTES } from './announce-code.ts'
 import { INTRODUCTION_PROOF_BYTES } from './introduction.ts'
-import { badField, bytesField, integerField, isAbsent, isInteger, isTime, listField, optionalInteger, optionalText, recordField, textField } from './peer-fields.ts'
-import type { GossipRequest, IntroduceRequest, LsRequest, ReadRequest } from './peer-messages.ts'
+import { badField, bytesField, integerField, isAbsent, isInteger, isText, isTime, listField, optionalInteger, optionalText, recordField, textField } from './peer-fields.ts'
+import type { BundleRequest, FileVersion, GossipRequest, HashRange, HashesRequest, IntroduceRequest, LsRequest, ReadRequest } from './peer-messages.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
 import { type SharePath, parseSharePath } from './share-path.ts'
 
@@ -50,6 +52,47 @@ export function decodeRead(map: CborMap): Result<ReadRequest, Fault> {
     ...(expect.value === undefined ? {} : { expect: expect.value }),
     ...(places ? { places } : {}),
   })
+}
+
+/** @returns the files, which are wanted whole */
+export function decodeBundle(map: CborMap): Result<BundleRequest, Fault> {
+  const list = listField(map, 'files', MAX_BUNDLE_FILES)
+  if (!list.ok) return list
+  if (list.value.length === 0) return badField('a bundle of no files')
+  const files: FileVersion[] = []
+  let bytes = 0
+  for (const item of list.value) {
+    if (!Array.isArray(item)) return badField('a file is not a list of path, size and time')
+    const [text, size, mtime] = item as unknown[]
+    if (!isText(text, MAX_PATH_BYTES) || !isInteger(size, 0, MAX_READ_BYTES) || !isTime(mtime)) return badField('a file is not a list of path, size and time')
+    const path = parseSharePath(text)
+    if (!path.ok) return refuse('bad-path', path.error.message)
+    bytes += size
+    files.push({ path: path.value, size, mtime })
+  }
+  if (bytes > MAX_READ_BYTES) return badField(`a bundle of more than ${MAX_READ_BYTES} bytes`)
+  return succeed({ type: 'bundle', files })
+}
+
+export function decodeHashes(map: CborMap): Result<HashesRequest, Fault> {
+  const path = pathField(map)
+  if (!path.ok) return path
+  const list = listField(map, 'ranges', MAX_HASH_RANGES)
+  if (!list.ok) return list
+  if (list.value.length === 0) return badField('no range to hash')
+  const ranges: HashRange[] = []
+  let bytes = 0
+  for (const item of list.value) {
+    if (!Array.isArray(item)) return badField('a range is not a list of start and end')
+    const [start, end] = item as unknown[]
+    if (!isInteger(end, 1, Number.MAX_SAFE_INTEGER) || !isInteger(start, 0, end - 1)) return badField('a range is not a list of start and end')
+    bytes += end - start
+    ranges.push({ start, end })
+  }
+  if (bytes > MAX_HASHED_BYTES) return badField(`ranges of more than ${MAX_HASHED_BYTES} bytes`)
+  const expect = expectField(map)
+  if (!expect.ok) return expect
+  return succeed({ type: 'hashes', path: path.value, ranges, ...(expect.value === undefined ? {} : { expect: expect.value }) })
 }
 
 export function decodeGossip(map: CborMap): Result<GossipRequest, Fault> {

@@ -2,7 +2,7 @@ import { Encoder, Tag } from 'cbor-x'
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  type Entry, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_GOSSIP_RECORDS, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_RECORD_BYTES, MAX_REQUEST_FRAME_BYTES, MAX_SMALL_FRAME_BYTES, MAX_HELLO_FRAME_BYTES,
+  type Entry, MAX_BUNDLE_FILES, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_GOSSIP_RECORDS, MAX_HASHED_BYTES, MAX_HASH_RANGES, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_RECORD_BYTES, MAX_REQUEST_FRAME_BYTES, MAX_SMALL_FRAME_BYTES, MAX_HELLO_FRAME_BYTES,
   PageMeter, type PeerAnswer, type SharePath, decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, entryWireBytes, parseSharePath, utf8Length,
 } from '../src/index.ts'
 import { MAX_CBOR_DEPTH, MAX_CBOR_ITEMS, MAX_CBOR_KEYS, decodeCbor } from '../src/cbor.ts'
@@ -121,7 +121,7 @@ describe('CBOR of strangers', () => {
       ),
     })).node
     const names = ['type', 'path', 'search', 'entries', 'cursor', 'size', 'mtime', 'start', 'end', 'expect', 'hash', 'bytes', 'code', 'message', 'versions', 'limit']
-    const types = fc.constantFrom('hello', 'ls', 'read', 'ping', 'page', 'data', 'sent', 'pong', 'error', 'wait', 'other')
+    const types = fc.constantFrom('hello', 'ls', 'read', 'bundle', 'hashes', 'hashed', 'ping', 'page', 'data', 'sent', 'pong', 'error', 'wait', 'other')
     const message = fc.tuple(types, fc.dictionary(fc.constantFrom(...names), value)).map(([type, fields]) => ({ ...fields, type }))
     fc.assert(
       fc.property(fc.oneof(message, value), (sample) => {
@@ -165,6 +165,16 @@ describe('requests', () => {
     ['a long cursor', { type: 'ls', limit: 1, cursor: 'c'.repeat(MAX_CURSOR_BYTES + 1) }],
     ['recursive 1', { type: 'ls', limit: 1, recursive: 1 }],
     ['no path', { type: 'read' }],
+    ['a bundle of nothing', { type: 'bundle', files: [] }],
+    ['a bundle of too many', { type: 'bundle', files: Array.from({ length: MAX_BUNDLE_FILES + 1 }, () => ['a', 0, 0]) }],
+    ['a bundle of too much', { type: 'bundle', files: [['a', MAX_READ_BYTES, 0], ['b', 1, 0]] }],
+    ['a bundle with a bad path', { type: 'bundle', files: [['../a', 0, 0]] }],
+    ['a bundle without times', { type: 'bundle', files: [['a', 0]] }],
+    ['hashes of nothing', { type: 'hashes', path: 'a', ranges: [] }],
+    ['a hash of an empty range', { type: 'hashes', path: 'a', ranges: [[1, 1]] }],
+    ['a range before the file', { type: 'hashes', path: 'a', ranges: [[-1, 1]] }],
+    ['too many ranges', { type: 'hashes', path: 'a', ranges: Array.from({ length: MAX_HASH_RANGES + 1 }, () => [0, 1]) }],
+    ['ranges of too much', { type: 'hashes', path: 'a', ranges: [[0, MAX_HASHED_BYTES], [0, 1]] }],
     ['an absolute path', { type: 'read', path: '/etc/passwd' }],
     ['places as a number', { type: 'read', path: 'a', places: 1 }],
     ['start -1', { type: 'read', path: 'a', start: -1 }],
@@ -250,6 +260,7 @@ describe('answers', () => {
     ['an infinite time', { type: 'page', entries: [['a', 1, Number.NEGATIVE_INFINITY, false]] }],
     ['a directory flag of 1', { type: 'page', entries: [['a', 1, 1, 1]] }],
     ['a long cursor', { type: 'page', entries: [], cursor: 'c'.repeat(MAX_CURSOR_BYTES + 1) }],
+    ['a hash that is short', { type: 'hashed', size: 1, mtime: 0, hashes: [new Uint8Array(31)] }],
     ['more data than one read', { type: 'data', size: 1e9, mtime: 0, start: 0, length: MAX_READ_BYTES + 1 }],
     ['data past the end', { type: 'data', size: 10, mtime: 0, start: 5, length: 6 }],
     ['data from past the end', { type: 'data', size: 10, mtime: 0, start: 11, length: 0 }],

@@ -62,6 +62,29 @@ const REQUEST_BYTES: readonly (readonly [string, PeerRequest, string])[] = [
     64 70617468 61 61                           # path: a
     66 706c61636573 f5                          # places: true
   `)],
+  ['bundle', { type: 'bundle', files: [{ path: path('a.txt'), size: 3, mtime: 1_700_000_000_000.5 }, { path: path('b'), size: 0, mtime: -1.5 }] }, annotated(`
+    a2                                          # map of 2
+    64 74797065 66 62756e646c65                 # type: bundle
+    65 66696c6573 82                            # files: 2
+       83                                       #   list of 3
+          65 612e747874                         #     path a.txt
+          03                                    #     size 3
+          fb 4278bcfe56800800                   #     mtime 1,700,000,000,000.5
+       83                                       #   list of 3
+          61 62                                 #     path b
+          00                                    #     size 0
+          fb bff8000000000000                   #     mtime 1.5 ms before 1970
+  `)],
+  ['hashes', { type: 'hashes', path: path('a'), ranges: [{ start: 0, end: 65_536 }], expect: { size: 65_537, mtime: -1.5 } }, annotated(`
+    a4                                          # map of 4
+    64 74797065 66 686173686573                 # type: hashes
+    64 70617468 61 61                           # path: a
+    66 72616e676573 81                          # ranges: 1
+       82 00 1a 00010000                        #   0 to 65,536
+    66 657870656374 82                          # expect: list of 2
+       1a 00010001                              #   size 65,537
+       fb bff8000000000000                      #   mtime 1.5 ms before 1970
+  `)],
   ['ping', { type: 'ping' }, annotated(`
     a1 64 74797065 64 70696e67                  # type: ping
   `)],
@@ -133,6 +156,15 @@ const ANSWER_BYTES: readonly (readonly [string, PeerAnswer, string])[] = [
     65 6279746573 06                            # bytes: 6
     64 68617368 58 20                           # hash: 32 bytes
        abababababababababababababababababababababababababababababababab
+  `)],
+  ['hashed', { type: 'hashed', size: 10, mtime: 1_700_000_000_000.5, hashes: [bytes('ab'.repeat(32))] }, annotated(`
+    a4                                          # map of 4
+    64 74797065 66 686173686564                 # type: hashed
+    64 73697a65 0a                              # size: 10
+    65 6d74696d65 fb 4278bcfe56800800           # mtime: 1,700,000,000,000.5
+    66 686173686573 81                          # hashes: 1
+       58 20 abababababababababababababababab
+             abababababababababababababababab
   `)],
   ['pong', { type: 'pong' }, annotated(`
     a1 64 74797065 64 706f6e67                  # type: pong
