@@ -139,7 +139,7 @@ describe('whoever was here a moment ago', () => {
     expect(retryDelayMs(peer, RECENT_LOSS_MS, 1)).toBe(30_000)
     expect(zealFor(peer, EAGER_MS - 1)).toEqual({ eager: true, spare: false })
     expect(zealFor(peer, EAGER_MS)).toEqual({ eager: false, spare: true })
-    expect(zealFor({ failures: 21, lostAt: 0 }, EAGER_MS)).toEqual({ eager: false, spare: false })
+    expect(zealFor({ failures: 24, lostAt: 0 }, EAGER_MS)).toEqual({ eager: false, spare: false })
     expect(zealFor({ failures: 0, lostAt: -Infinity }, 0)).toEqual({ eager: false, spare: false })
   })
 })

@@ -19,7 +19,7 @@ const KINDS = {
 export type SiteName = keyof typeof KINDS | 'none' | 'fw' | 'double' | 'carrier' | 'blocked'
 export const SITE_NAMES: readonly SiteName[] = ['none', 'fw', 'full', 'addr', 'port', 'double', 'symmetric', 'carrier', 'counting', 'block512', 'blocked']
 
-export interface SiteExtras extends Partial<Pick<NatOptions, 'accepts' | 'hairpin' | 'maxFlows'>> {
+export interface SiteExtras extends Partial<Pick<NatOptions, 'accepts' | 'hairpin' | 'maxFlows' | 'timeoutMs'>> {
   readonly mapped?: boolean
   /** IPv6 behind a stateful firewall. */
   readonly v6?: boolean

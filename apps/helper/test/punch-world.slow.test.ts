@@ -29,6 +29,17 @@ describe('routers that accept packets for themselves', () => {
     }
   })
 
+  it.each([600, 2_000, 8_000, 20_000, 30_000])('delay one that starts %i ms after the other, until what they took for themselves is forgotten', (late) => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const startsAt = seed % 2 === 0 ? [late, 0] as const : [0, late] as const
+      const sites = [makeSite('port', 1, seed, { accepts: true }), makeSite('port', 2, seed, { accepts: true })] as const
+      const world = new PunchWorld({ delayMs: [20, 60], patienceMs: 600_000, startsAt, seed, sites })
+      world.run(200_000)
+      expect(world.agree(), `seed ${seed}`).toBe(true)
+      expect(world.timeMs).toBeLessThan(85_000)
+    }
+  })
+
   it('do not matter to the search, since the fan travels only a few hops at first', () => {
     const { ok, runs } = measure('port', 'symmetric', 40, { delayMs: [30, 30], extras: ROUTER_ACCEPTS })
     expect(ok / runs).toBeGreaterThanOrEqual(0.925)
@@ -96,7 +107,7 @@ describe('codes that are pasted minutes apart', () => {
   })
 
   it('when nobody ever comes, it ends after its patience with a reason, having sent little', () => {
-    for (const [a, most] of [['port', 350], ['symmetric', 4_200], ['block512', 1_500]] as const) {
+    for (const [a, most] of [['port', 350], ['symmetric', 4_500], ['block512', 1_500]] as const) {
       const sites = [makeSite(a, 1, 1), makeSite('port', 2, 1)] as const
       const world = new PunchWorld({ delayMs: [20, 20], seed: 1, sites, patienceMs: 600_000, startsAt: [0, 10_000_000] })
       world.run(700_000)

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { FLOWS_AT_ONCE, PACKETS_PER_HOST, PACKETS_PER_SECOND, PACKET_BURST, PacketBudget } from '../src/core/packet-budget.ts'
 import { combedPorts, shuffledPorts } from '../src/core/port-order.ts'
 import type { PunchEffect, PunchOptions, PunchPeer } from '../src/core/punch-messages.ts'
+import { FAN_SOCKETS } from '../src/core/punch-search.ts'
 import { punchTargets } from '../src/core/punch-targets.ts'
 import { LINGER_MS, Puncher } from '../src/core/puncher.ts'
 import { quickHmac } from './punch-world.ts'
@@ -148,7 +149,7 @@ describe('the end', () => {
 
   it('leaves no socket open: neither after an abort nor when they come too late', () => {
     const puncher = new Puncher(options({ own: { nat: { v4: 'random', v6: 'unknown' }, interfaces: INTERFACES } }))
-    expect(puncher.step(0, { type: 'start' }).filter(({ type }) => type === 'open-sockets')).toEqual([{ type: 'open-sockets', count: 256, family: 4 }])
+    expect(puncher.step(0, { type: 'start' }).filter(({ type }) => type === 'open-sockets')).toEqual([{ type: 'open-sockets', count: FAN_SOCKETS, family: 4 }])
     expect(puncher.step(1, { type: 'abort' })).toEqual([])
     expect(puncher.step(2, { type: 'sockets-opened', ids: [5, 6] })).toEqual([{ type: 'close-sockets', ids: [5, 6] }])
     expect(puncher.step(3, { type: 'start' })).toEqual([])

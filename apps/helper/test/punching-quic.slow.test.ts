@@ -301,6 +301,7 @@ describe('punching on real sockets', () => {
 })
 
 const target = () => ({ keyHash: 'ab'.repeat(16), candidates: [{ endpoint: { host: '8.8.8.8', port: 1 }, source: 'peer' }], nat: null, eager: false, knockSecret: new Uint8Array(16) }) as const
+const wide = { type: 'open-sockets', count: 1, family: 4 } as const
 const path = { type: 'path', socket: 7, endpoint: { host: '8.8.8.8', port: 2 }, rttMs: 5, decider: true, packets: 3 } as const
 
 function openFake(stun: 'no-answer' | 'no-address' | 'mapped' = 'mapped') {
@@ -308,7 +309,7 @@ function openFake(stun: 'no-answer' | 'no-address' | 'mapped' = 'mapped') {
   const closedSockets: number[] = []
   const events: string[] = []
   const punching = openPunching({
-    transport: { sendDatagram: () => {}, openSockets: async () => [], closeSockets: (ids) => void closedSockets.push(...ids) },
+    transport: { sendDatagram: () => {}, openSockets: async (_family, count) => (count > 0 ? [7] : []), closeSockets: (ids) => void closedSockets.push(...ids) },
     self: certificateFromSeed(randomBytes(32)).peerId, place: () => ({ interfaces: [], endpoints: [], loopbackOnly: false }), secrets: () => [], wanted: () => [],
     own: () => ({
       nat: { v4: 'unknown', v6: 'unknown' }, candidates: [], mapping: null, interfaces: [],
@@ -329,6 +330,12 @@ function openFake(stun: 'no-answer' | 'no-address' | 'mapped' = 'mapped') {
   return { punching, punchers, closedSockets, events, say }
 }
 
+/** What is opened at once is there after the present turn. */
+const opened = async (ask: () => void): Promise<void> => {
+  ask()
+  await new Promise<void>((resolve) => setImmediate(resolve))
+}
+
 describe('sparse punching', () => {
   it('goes on after the first part, is joined, and gives its path to whoever comes for it', async () => {
     const { punching, punchers, closedSockets, events, say } = openFake()
@@ -336,6 +343,7 @@ describe('sparse punching', () => {
     expect(await punching.punch(target(), { signal: never() })).toEqual(waiting)
     expect(await punching.punch(target(), { signal: never() })).toEqual(waiting)
     expect(punchers).toHaveLength(1)
+    await opened(() => say(0, wide))
     say(0, path)
     expect(events).toEqual(['path ab'])
     const outcome = await punching.punch(target(), { signal: never() })
@@ -349,6 +357,7 @@ describe('sparse punching', () => {
   it('closes the socket of a path that nobody came for', async () => {
     const { punching, closedSockets, say } = openFake()
     await punching.punch(target(), { signal: never() })
+    await opened(() => say(0, wide))
     say(0, path)
     punching.stop(target().keyHash)
     expect(closedSockets).toEqual([7])

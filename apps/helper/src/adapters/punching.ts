@@ -12,6 +12,7 @@ import type { PunchEffect, PunchFailure, PunchInput, PunchOptions } from '../cor
 import { Puncher } from '../core/puncher.ts'
 import { type Clock, type Driven, drive, systemClock } from './drive.ts'
 import { KnockBook } from './knock-book.ts'
+import { PunchSockets } from './punch-sockets.ts'
 import type { QuicTransport } from './quic/quic-transport.ts'
 
 export interface Punching {
@@ -112,7 +113,7 @@ interface Run {
   readonly driven: Driven<PunchInput>
   /** What was aimed at, to see whether there is news. */
   aim: string
-  /** Extra sockets that are ours to close. */
+  /** Extra sockets that are ours to give back. */
   readonly sockets: Set<number>
   phase: 'quick' | 'sparse' | 'found'
   lastFault: Fault<ErrorCode>
@@ -130,6 +131,7 @@ class OpenPunching implements Punching {
   readonly #runs = new Map<string, Run>()
   readonly #budget = new PacketBudget()
   readonly #knocks: KnockBook
+  readonly #sockets: PunchSockets
   #closed = false
   #sent = 0
   #forbidden = 0
@@ -138,6 +140,7 @@ class OpenPunching implements Punching {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#selfHash = keyHashOf(options.self)
+    this.#sockets = new PunchSockets(options.transport)
     this.#knocks = new KnockBook({ ...options, punched: () => this.#runs.keys(), selfHash: this.#selfHash, hmac })
   }
 
@@ -273,18 +276,17 @@ class OpenPunching implements Punching {
   }
 
   async #openSockets(run: Run, family: 4 | 6, count: number): Promise<void> {
-    const { transport, log } = this.#options
-    const ids = await transport.openSockets(family === 4 ? 'v4' : 'v6', count).catch((error: unknown) => {
-      log('no sockets for punching', { error: String(error) })
+    const ids = await this.#sockets.borrow(family === 4 ? 'v4' : 'v6', count).catch((error: unknown) => {
+      this.#options.log('no sockets for punching', { error: String(error) })
       return []
     })
-    if (run.ended) return transport.closeSockets(ids)
+    if (run.ended) return this.#sockets.giveBack(ids)
     for (const id of ids) run.sockets.add(id)
     run.driven.input({ type: 'sockets-opened', ids })
   }
 
   #closeSockets(run: Run, ids: readonly number[]): void {
-    this.#options.transport.closeSockets(ids.filter((id) => run.sockets.delete(id)))
+    this.#sockets.giveBack(ids.filter((id) => run.sockets.delete(id)))
   }
 
   /** The quick part has ended in vain. */
@@ -298,9 +300,8 @@ class OpenPunching implements Punching {
   #found(run: Run, { socket, endpoint, rttMs, decider, packets }: Extract<PunchEffect, { type: 'path' }>): void {
     run.phase = 'found'
     run.sockets.delete(socket)
-    const { transport, log } = this.#options
-    log('punched', { endpoint: formatEndpoint(endpoint), rttMs, packets })
-    const path = { socket, endpoint, rttMs, decider, packets, release: () => (socket === 0 ? undefined : transport.closeSockets([socket])) }
+    this.#options.log('punched', { endpoint: formatEndpoint(endpoint), rttMs, packets })
+    const path = { socket, endpoint, rttMs, decider, packets, release: () => this.#sockets.giveBack([socket]) }
     if (this.#settle(run, { type: 'path', path })) return this.#after(run, FINISH_MS, () => this.#end(run))
     run.unclaimed = path
     this.#after(run, UNCLAIMED_MS, () => {
@@ -346,7 +347,7 @@ class OpenPunching implements Punching {
     run.driven.close()
     if (this.#runs.get(run.keyHash) === run) this.#runs.delete(run.keyHash)
     run.unclaimed?.release()
-    this.#options.transport.closeSockets(run.sockets)
+    this.#sockets.giveBack(run.sockets)
     run.sockets.clear()
   }
 }

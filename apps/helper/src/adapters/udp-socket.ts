@@ -65,8 +65,8 @@ export interface UdpOptions {
 /** The number of the main sockets. */
 export const MAIN_SOCKET = 0
 
-/** One search for a hard NAT needs 256; the rest is for those that carry a connection already. */
-export const MAX_EXTRA_SOCKETS = 300
+/** The largest search for a port uses 512, and all searches the same ones; the rest is for those that carry a connection already. */
+export const MAX_EXTRA_SOCKETS = 600
 
 /** What every system uses or takes for its usual number of hops, near enough: there is no way to ask the socket (RFC 1700). */
 const USUAL_TTL = 64

@@ -111,8 +111,11 @@ export function retryDelayMs({ failures, lostAt }: Pick<Peer, 'failures' | 'lost
 
 /** For so long after a loss both sides try as hard as they can to meet again. */
 export const EAGER_MS = 2 * 60_000
-/** Failures of which one is followed by dialling what is behind a NAT, though punching did not open it: it may have a port of its own. */
-const SPARING = 3
+/**
+ * Failures of which one is followed by dialling what is behind a NAT, though punching did not open it: it may have a port of its own. Rarely, and not soon
+ * after the first time: the pause that sparse punching makes (puncher.ts) is to be one.
+ */
+const SPARING = 8
 
 /** How hard a peer is tried. */
 export function zealFor({ failures, lostAt }: Pick<Peer, 'failures' | 'lostAt'>, now: number): { readonly eager: boolean; readonly spare: boolean } {

@@ -14,7 +14,8 @@ export interface PunchPath {
   /** The shortest round trip; set = the peer has heard us here and we have heard it. */
   rttMs: number | undefined
   nextKnockAt: number
-  knocks: number
+  /** Sparse knocks in this round. */
+  sparse: number
 }
 
 interface Knock {
@@ -107,7 +108,7 @@ export class PunchPaths {
 }
 
 function newPath(socket: number, endpoint: Endpoint, isTarget: boolean, now: number): PunchPath {
-  return { socket, endpoint, rank: rankOf(endpoint), isTarget, heardAt: undefined, rttMs: undefined, nextKnockAt: now, knocks: 0 }
+  return { socket, endpoint, rank: rankOf(endpoint), isTarget, heardAt: undefined, rttMs: undefined, nextKnockAt: now, sparse: 0 }
 }
 
 function isBetter(a: PunchPath, b: PunchPath): boolean {

@@ -25,21 +25,25 @@ export interface PortSearch {
 
 /** Slow enough for any uplink and for routers, fast enough for a median of half a second. */
 export const SPRAY_PER_SECOND = 400
-/** Beyond this, routers with 1,024 flows cut the household off from new connections. Finds one of 256 among 64,512 ports in 98 of 100 cases. */
+/** Beyond this, routers with 1,024 flows cut the household off from new connections. Finds one of 512 among 64,512 ports in 999 of 1,000 cases. */
 export const SPRAY_PROBES = 1000
 /** Later rounds, for a peer that starts later: what has been tried is forgotten by then. */
 export const SPRAY_AGAIN_PROBES = 250
 export const SPRAY_AGAIN_MS = 30_000
 export const SPRAY_ROUNDS = 8
 
-/** Sockets of the fan: each costs a port of our router for as long as it is held. */
-export const FAN_SOCKETS = 256
+/** Sockets of the fan: each costs a port of our router for as long as it is held. With half as many, one search in fifty finds none. */
+export const FAN_SOCKETS = 512
+/** While nobody seems to be there, a router that gives a household 1,024 ports in all is spared the others. */
+export const FAN_SOCKETS_WAITING = 256
 export const COUNTING_FAN_SOCKETS = 128
 /** A customer's block must leave room for the household. */
 export const MAX_BLOCK_FAN_SOCKETS = 64
 
 /** The whole fan is sent again at these times, because routers forget unanswered flows after 30 s, some sooner, and because packets get lost. */
 const FAN_TIMES_MS = [0, 2_600, 7_600, 12_600]
+/** So often with all sockets. */
+const FAN_TIMES_WHOLE = 2
 const FAN_AGAIN_MS = 20_000
 /** As long as the other side goes on with its rounds. */
 const FAN_LASTS_MS = SPRAY_AGAIN_MS * SPRAY_ROUNDS
@@ -154,7 +158,7 @@ export class FanSearch implements PortSearch {
     if (due === undefined || now < due || socket === undefined) return undefined
     // Delivered to the router of the other side before that side has sent, it could spoil the very ports that are to meet.
     const low = this.#times === 0
-    if (++this.#sent === this.#ids.length) {
+    if (++this.#sent >= (this.#times < FAN_TIMES_WHOLE ? this.#ids.length : Math.min(this.#ids.length, FAN_SOCKETS_WAITING))) {
       this.#sent = 0
       this.#times++
     }

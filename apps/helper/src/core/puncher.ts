@@ -25,10 +25,17 @@ export const LOW_TTL = 4
 
 /** Keeps our NAT open for a peer that starts later: routers forget unanswered flows after 30 s, some after 20 s. */
 export const SPARSE_MS = 10_000
+/**
+ * Counted from the beginning of a round, with a pause before it. Whoever starts seconds after the other may find its port spoilt by a packet that its router
+ * took for itself. The spoilt flow lasts as long as anything goes out on it: knocks, or connections that are tried for 9 s. 30 s without any cure it.
+ */
+export const SPARSE_FROM_MS = 40_000
 /** Where nothing stands in front of the peer, the first knock after its start is heard: worth a few more. */
 const SPARSE_OPEN_MS = 1_500
 /** Of the sparse knocks, every so many travels all the way: carriers may stand further away than LOW_TTL hops. */
 const FAR_EVERY = 12
+/** The first of them, by when the other side has had its pause as well, if the pause of one was for the start of the other. */
+const FIRST_FAR = 5
 export const PATIENCE_MS = 10 * 60_000
 
 /** The longest that one round may take, when something was heard at its end. */
@@ -69,7 +76,6 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
   #retryAt = 0
   #sockets: readonly number[] = []
   #heardAt: number | undefined
-  #sparse = 0
   #decideAt: number | undefined
   #chosen: PunchPath | undefined
   #chosenAt = 0
@@ -135,7 +141,10 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
     this.#roundAt = now
     this.#hasWaited = false
     this.#paths.setTargets(now, this.#plan.targets)
-    for (const path of this.#paths.all()) path.nextKnockAt = now
+    for (const path of this.#paths.all()) {
+      path.nextKnockAt = now
+      path.sparse = 0
+    }
     this.#searchAt = this.#plan.search === null ? undefined : now + this.#plan.searchDelayMs
     this.#heldShot = undefined
     this.#endsAt = Math.max(now + ROUND_MS, this.#startedAt + this.#patienceMs)
@@ -248,17 +257,25 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
       path.nextKnockAt = Infinity
       return
     }
+    if (!isFast && path.sparse === 0 && this.#isTranslated(path) && now < this.#roundAt + SPARSE_FROM_MS) {
+      path.nextKnockAt = this.#roundAt + SPARSE_FROM_MS
+      return
+    }
     path.nextKnockAt = now + (isFast ? KNOCK_MS : this.#plan.isOpen ? SPARSE_OPEN_MS : SPARSE_MS)
+    if (!isFast) path.sparse++
     this.#knock(now, path.socket, path.endpoint, this.#isLow(now, path, isFast), isChosen, effects)
-    path.knocks++
   }
 
   #isLow(now: number, path: PunchPath, isFast: boolean): boolean {
     if (this.#heardAt !== undefined && now - this.#heardAt < HEARD_MS) return false
-    // In IPv6, and where nothing translates, packets reach the host itself, and on a LAN there is no router in between.
-    if (path.rank !== 2 || this.#plan.isOpen) return false
+    if (!this.#isTranslated(path)) return false
     if (isFast) return now - this.#roundAt < (this.#isDecider ? LOW_TTL_MS.smaller : LOW_TTL_MS.larger)
-    return ++this.#sparse % FAR_EVERY !== 0
+    return path.sparse % FAR_EVERY !== FIRST_FAR
+  }
+
+  /** In IPv6, and where nothing translates, packets reach the host itself, and on a LAN there is no router in between. */
+  #isTranslated({ rank }: PunchPath): boolean {
+    return rank === 2 && !this.#plan.isOpen
   }
 
   #runSearch(now: number, effects: PunchEffect[]): void {
