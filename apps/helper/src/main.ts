@@ -17,6 +17,8 @@ import { openTransfers } from './adapters/transfers.ts'
 import { type Closers, createClosers } from './closers.ts'
 import { createAnnounceCodes } from './control/announce-codes.ts'
 import { createControlHub } from './control/control-events.ts'
+import { openAutostart } from './adapters/autostart.ts'
+import { helperCommand } from './adapters/helper-command.ts'
 import { createControlService } from './control/control-service.ts'
 import { openApiToken, openCliDevice, removeHelperFile, writeHelperFile } from './control/helper-file.ts'
 import { type HelperState, createHelperState, reachOf } from './control/helper-state.ts'
@@ -172,7 +174,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const { stop, stopped, onStop } = createStop(closers)
   const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>
     createControlService({
-      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, diagnostics,
+      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, autostart: openAutostart({ command: helperCommand(options) }), diagnostics,
       state: helperState,
       createPairingLink: () => server.createPairingLink(),
       // The answer to whoever asked should still leave.

@@ -346,10 +346,18 @@ describe('decisions', () => {
   })
 })
 
-async function run(...args: string[]): Promise<{ start?: StartOptions; helper?: GlobalOptions; failed?: unknown }> {
-  const outcome: { start?: StartOptions; helper?: GlobalOptions; failed?: unknown } = {}
+interface Outcome {
+  start?: StartOptions
+  helper?: GlobalOptions
+  autostart?: { wish: string; options: GlobalOptions }
+  failed?: unknown
+}
+
+async function run(...args: string[]): Promise<Outcome> {
+  const outcome: Outcome = {}
   const program = buildProgram({
     start: async (options) => void (outcome.start = options),
+    autostart: async (wish, options) => void (outcome.autostart = { wish, options }),
     withHelper: async (options) => void (outcome.helper = options),
   })
   for (const command of [program, ...program.commands, ...program.commands.flatMap((sub) => sub.commands)]) command.configureOutput({ writeOut: () => {}, writeErr: () => {} })
@@ -365,6 +373,10 @@ describe('program', () => {
     expect((await run('start', '--no-stun')).start).toMatchObject({ stun: false, stunServer: [], open: true, mdns: true, shareDir: [], portMapping: true, introductions: true, mqtt: true, topic: [], mqttBroker: [] })
   })
 
+  it('says what is to be done about starting at login, for which storage', async () => {
+    for (const wish of ['enable', 'disable', 'status']) expect((await run('autostart', wish, '--storage', 's')).autostart).toMatchObject({ wish, options: { storage: 's' } })
+  })
+
   it('takes global options before and after the command', async () => {
     expect((await run('--json', '--storage', 's', 'peers')).helper).toMatchObject({ json: true, storage: 's' })
     expect((await run('peers', '--json', '--storage', 's')).helper).toMatchObject({ json: true, storage: 's' })
@@ -375,7 +387,7 @@ describe('program', () => {
     [[]], [['frob']], [['connect']], [['ls', 'a', 'b']], [['read', 'a/b', '--start', '-1']], [['read', 'a/b', '--start', '1e3']], [['ls', '--recursive', 'maybe']],
     [['start', '--ui-address', 'http://192.168.1.1:80']], [['start', '--ui-address', 'https://127.0.0.1']], [['start', '--ui-address', 'x y']],
     [['start', '--stun-server', 'a b']], [['start', '--udp-port', '70000']], [['peers', '--nope']],
-    [['start', '--topic', ' ']], [['start', '--mqtt-broker', 'http://a']], [['ping', 'x', '--count', '0']], [['topic']], [['topic', 'join']], [['settings', 'a', 'b', 'c']],
+    [['start', '--topic', ' ']], [['start', '--mqtt-broker', 'http://a']], [['ping', 'x', '--count', '0']], [['topic']], [['topic', 'join']], [['settings', 'a', 'b', 'c']], [['autostart', 'maybe']],
   ])('refuses %j', async (args) => {
     const { failed, helper, start } = await run(...args)
     expect(failed).toMatchObject({ name: 'CommanderError', exitCode: 1 })
@@ -383,7 +395,7 @@ describe('program', () => {
   })
 
   it('shows help with examples and exit codes', async () => {
-    const program = buildProgram({ start: async () => {}, withHelper: async () => {} })
+    const program = buildProgram({ start: async () => {}, autostart: async () => {}, withHelper: async () => {} })
     let help = ''
     program.configureOutput({ writeOut: (text) => (help += text) })
     await program.parseAsync(['--help'], { from: 'user' }).catch(() => {})

@@ -3,8 +3,9 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Entry, type PeerId, type SharePath, peerIdFromKey, publicKeyOf, sign } from '@harddrive-party/protocol'
-import { type ControlClient, type DeviceKey, deviceKeyFromSeed, openControlClient } from '@harddrive-party/protocol/control'
+import { type AutostartInfo, type ControlClient, type DeviceKey, deviceKeyFromSeed, openControlClient } from '@harddrive-party/protocol/control'
 import { WebSocket } from 'ws'
+import type { Autostart } from '../src/control/services.ts'
 import { openDevices } from '../src/adapters/devices-store.ts'
 import { openShares } from '../src/adapters/shares.ts'
 import { openStore } from '../src/adapters/store.ts'
@@ -71,7 +72,7 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
   const server = await openControlServer({
     uiAddress: 'http://127.0.0.1:0', identity, devices, hub, apiToken: API_TOKEN, pwaDirectory, now, log: (_level, message) => logs.push(message),
     service: (session) => createControlService({
-      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, state,
+      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, autostart: fakeAutostart(), state,
       createPairingLink: () => server.createPairingLink(),
       diagnostics: () => ({ control: { pid: process.pid, rssBytes: 1, eventLoopP99Ms: 0 }, network: null }),
       shutdown: () => {
@@ -124,4 +125,17 @@ function directory(path: string, size: number): Entry {
 
 function file(path: string, size: number): Entry {
   return { path: path as SharePath, size, mtime: 1_700_000_000_000.5, isDirectory: false }
+}
+
+/** The suite must not change how this machine starts. */
+function fakeAutostart(): Autostart {
+  let enabled = false
+  const info = (): AutostartInfo => ({ kind: 'systemd', enabled, file: '/nowhere/harddrive-party.service', note: null })
+  return {
+    status: async () => info(),
+    set: async (next) => {
+      enabled = next
+      return info()
+    },
+  }
 }

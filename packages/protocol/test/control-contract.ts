@@ -382,6 +382,16 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       expect(await api.devices()).toEqual(devices.filter((device) => device !== other))
     })
 
+    it('is started at login, or not', async () => {
+      const info = v.strictObject({ kind: nullable(v.picklist(['systemd', 'desktop', 'launchd', 'windows'])), enabled: v.boolean(), file: nullable(v.string()), note: nullable(v.string()) })
+      for (const enabled of [true, false]) {
+        const after = await api.setAutostart({ enabled })
+        expect(v.safeParse(info, after).issues).toBeUndefined()
+        expect(after.enabled).toBe(enabled)
+        expect(await api.autostart()).toEqual(after)
+      }
+    })
+
     it('says how it is doing', async () => {
       const figures = v.strictObject({ pid: count, rssBytes: count, eventLoopP99Ms: count })
       expect(v.safeParse(v.strictObject({ control: figures, network: nullable(figures) }), await api.diagnostics()).issues).toBeUndefined()

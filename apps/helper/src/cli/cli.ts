@@ -13,6 +13,10 @@ const program = buildProgram({
     const { startCommand } = await import('./commands/start.ts')
     await startCommand(options, openOutput({ json: options.json === true }))
   },
+  autostart: async (wish, options) => {
+    const { autostartCommand } = await import('./commands/autostart.ts')
+    await autostartCommand(wish, options, openOutput({ json: options.json === true }))
+  },
   withHelper: async (options, run) => {
     process.once('SIGINT', exitInterrupted)
     const session = await openSession(options, openOutput({ json: options.json === true }))

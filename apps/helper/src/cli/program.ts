@@ -5,6 +5,7 @@ import { isBrokerUrl } from '@harddrive-party/protocol/control'
 import { parseStunServer } from '../adapters/stun-server.ts'
 import { VERSION } from '../version.ts'
 import type { HelperSession } from './helper-session.ts'
+import type { AutostartWish } from './commands/autostart.ts'
 import { showDoctor } from './commands/doctor.ts'
 import { type PeerDecision, connectPeer, decideAboutPeer, listPeers, pingPeer } from './commands/peers.ts'
 import { listFiles, listShares, readFile } from './commands/files.ts'
@@ -39,6 +40,8 @@ export interface StartOptions extends GlobalOptions {
 }
 
 export interface ProgramActions {
+  /** Needs no helper. */
+  autostart(wish: AutostartWish, options: GlobalOptions): Promise<void>
   start(options: StartOptions): Promise<void>
   /** Opens a session, runs the command, closes the session. */
   withHelper(options: GlobalOptions, run: (session: HelperSession) => Promise<void>): Promise<void>
@@ -87,6 +90,13 @@ export function buildProgram(actions: ProgramActions): Command {
     }
 
   addStart(command('start', 'Start the helper and stay in the foreground.'), actions)
+  const autostart = command('autostart', 'Start the helper when you log in, or not.')
+    .addHelpText('after', '\nA systemd user unit on Linux (or an entry in the desktop\'s autostart folder), a launchd agent on macOS, the startup folder on Windows.\n--storage and --ui-address are kept for it.\n--json: {kind, enabled, file, note}')
+  for (const [wish, description] of [['enable', 'Start it at every login.'], ['disable', 'No longer start it.'], ['status', 'Say whether it is started.']] as const) {
+    autostart.command(wish).description(description).action(async function act(this: Command) {
+      await actions.autostart(wish, this.optsWithGlobals())
+    })
+  }
   command('stop', 'Stop the running helper, and wait until it is gone.').action(helper((session) => stopHelper(session)))
   command('status', 'Show who and where this helper is, and what it is doing.')
     .addHelpText('after', '\n--json: {ui, code, peerId, name, udp: {v4, v6}, natKind, network, addresses, downloadDirectory, version, pid,\n  counts: {peers, connected, shares, files, bytes, transfers, uploads}}; a link to pair with is what "pair" makes')

@@ -7,7 +7,7 @@ import type { NetworkApi } from '../network/network-api.ts'
 import { browseFolders } from './browse-folders.ts'
 import { reportHealth } from './doctor.ts'
 import type { HelperState } from './helper-state.ts'
-import type { AnnounceCodes, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
+import type { AnnounceCodes, Autostart, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 /** Each costs a slow key derivation, and messages as long as it lasts. */
 const MAX_TOPICS = 32
@@ -23,6 +23,7 @@ export interface ControlDeps {
   readonly status: StatusBook
   readonly topics: TopicBook
   readonly devices: Devices
+  readonly autostart: Autostart
   readonly state: HelperState
   readonly createPairingLink: () => { url: string; expiresAt: number }
   readonly diagnostics: () => DiagnosticsInfo
@@ -215,6 +216,8 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       await settings.update({ topics: joined.filter((other) => other !== topic) })
       await state.publishReach()
     },
+    autostart: () => deps.autostart.status(),
+    setAutostart: ({ enabled }) => deps.autostart.set(enabled),
     doctor: async () => reportHealth(await network.reachReport(), { status: status.info(), peers: book.infos() }),
     diagnostics: async () => deps.diagnostics(),
     shutdown: async () => deps.shutdown(),

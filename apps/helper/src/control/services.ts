@@ -1,5 +1,6 @@
 import type { ListPage, ListRequest, PeerId, SharePath } from '@harddrive-party/protocol'
 import type {
+  AutostartInfo,
   AnnounceCodeInfo, DeviceInfo, PeerInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, UploadInfo,
 } from '@harddrive-party/protocol/control'
 import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api.ts'
@@ -8,8 +9,12 @@ import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api
 export interface Shares {
   infos(): readonly ShareInfo[]
   roots(): readonly SharedRoot[]
-  /** Starts sharing; resolves once registered, the first scan goes on. @throws CodedError `not-found`, `unreadable`, `conflict` */
-  add(directory: string, name?: string): Promise<ShareInfo>
+  /**
+   * Starts sharing; resolves once registered, the first scan goes on.
+   * @param prepare is done before the share is kept: who may see it must be known before it is there. What it throws ends the whole
+   * @throws CodedError `not-found`, `unreadable`, `conflict`
+   */
+  add(directory: string, name?: string, prepare?: (shareId: string) => Promise<void>): Promise<ShareInfo>
   /** @throws CodedError `not-found` */
   remove(shareId: string): Promise<void>
   /** Resolves when the rescan has ended. @throws CodedError `not-found` */
@@ -87,6 +92,13 @@ export interface StatusBook {
   onNetworkEvent(event: NetworkEvent): void
   onNetworkDown(): void
   close(): void
+}
+
+/** Starting at login. Opened by `openAutostart` in adapters/autostart.ts. */
+export interface Autostart {
+  status(): Promise<AutostartInfo>
+  /** @throws CodedError `unsupported`, `bad-request`, `internal` */
+  set(enabled: boolean): Promise<AutostartInfo>
 }
 
 /** Paired browsers and the command line. Opened by `openDevices` in adapters/devices-store.ts. */

@@ -1,3 +1,4 @@
+import { mockAutostart } from './mock-autostart.ts'
 import { type AnnounceCode, type SharePath, CodedError, fingerprint, formatAnnounceCode, formatAnnounceLink, keyHashOf } from '@harddrive-party/protocol'
 import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent, type DeviceInfo, type PeerInfo, type PeerState, type Settings, type ShareInfo, type StatusInfo, type UploadInfo } from '@harddrive-party/protocol/control'
 import { type MockNode, filesBelow, folder, file, listTree, nodeAt } from './mock-library.ts'
@@ -226,6 +227,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
       return { url: 'about:blank#remote', size: node.size, mtime: node.mtime }
     },
+    ...mockAutostart(),
     devices: async () => devices,
     async revokeDevice({ deviceId }) {
       if (!devices.some((device) => device.deviceId === deviceId)) throw new CodedError('not-found', 'there is no such device')

@@ -1,3 +1,4 @@
+import { AUTOSTART_METHODS, type AutostartApi } from './autostart-api.ts'
 import type { DoctorReport, TopicInfo } from './doctor-report.ts'
 import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
 
@@ -5,7 +6,7 @@ import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } fro
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
  * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
  */
-export interface ControlApi {
+export interface ControlApi extends AutostartApi {
   /** The whole state, and the sequence number of the last event it includes. */
   snapshot(): Promise<ControlSnapshot>
 
@@ -272,7 +273,7 @@ export interface ProcessFigures {
 export const CONTROL_METHODS = [
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
-  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown',
+  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...AUTOSTART_METHODS,
 ] as const satisfies readonly (keyof ControlApi)[]
 
 export type ControlMethod = (typeof CONTROL_METHODS)[number]

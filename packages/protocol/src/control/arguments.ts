@@ -102,6 +102,8 @@ const SCHEMAS = {
   }),
   joinTopic: topic,
   leaveTopic: topic,
+  autostart: nothing,
+  setAutostart: v.strictObject({ enabled: flag }),
   doctor: nothing,
   shutdown: nothing,
   diagnostics: nothing,
