@@ -55,8 +55,12 @@ function sortShares(shares: readonly SharedRoot[]): readonly SharedRoot[] {
   return [...shares].sort((a, b) => comparePart(a.name, b.name))
 }
 
-function visibleOf(shares: readonly SharedRoot[], visible: ReadonlySet<string> | undefined): readonly SharedRoot[] {
-  return visible === undefined ? shares : shares.filter(({ shareId }) => visible.has(shareId))
+function visibleOf(shares: readonly SharedRoot[], visible: ReadonlyMap<string, string> | undefined): readonly SharedRoot[] {
+  if (visible === undefined) return shares
+  return sortShares(shares.flatMap((share) => {
+    const name = visible.get(share.shareId)
+    return name === undefined ? [] : [{ ...share, name }]
+  }))
 }
 
 function readGeneration(tables: ShareIndexTables, root: SharedRoot): Generation | undefined {

@@ -1,9 +1,9 @@
 import type { Entry, ListPage, ListRequest, SharePath } from '@harddrive-party/protocol'
 import type { SharedRoot } from '../network/network-api.ts'
 
-/** Shares that whoever asks may see, by id; absent = all. The others are as if they were not there. */
+/** Shares that whoever asks may see, by id, with the names under which they are seen; absent = all. The others are as if they were not there. */
 export interface Visibility {
-  readonly visible?: ReadonlySet<string>
+  readonly visible?: ReadonlyMap<string, string>
 }
 
 export interface ListOptions extends Visibility {

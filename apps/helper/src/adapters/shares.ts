@@ -5,6 +5,7 @@ import { constants } from 'node:fs'
 import { access, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, sep } from 'node:path'
 import type { Shares } from '../control/services.ts'
+import { distinctName } from '../core/share-view.ts'
 import type { SharedRoot } from '../network/network-api.ts'
 import { openShareIndexReader } from './share-index-reader.ts'
 import { type Generation, decodeGeneration, openShareIndexTables } from './share-index-tables.ts'
@@ -67,7 +68,7 @@ export async function openShares(options: SharesOptions): Promise<Shares> {
   return {
     infos: () => [...shares.values()].sort(byAge).map(infoOf),
     roots: () => registry.roots(),
-    add: (directory, name) => registry.add(directory, name),
+    add: (directory, name, prepare) => registry.add(directory, name, prepare),
     remove: (shareId) => registry.remove(shareId),
     rescan: (shareId) => registry.rescan(shareId),
     list: (request) => reader.list(request),
@@ -96,22 +97,26 @@ class Registry {
   }
 
   roots(): SharedRoot[] {
-    return [...this.#shares.values()].sort(byAge).map(({ root }) => ({ shareId: root.shareId, name: root.name, directory: root.directory }))
+    return [...this.#shares.values()].sort(byAge).map(({ root }) => ({ shareId: root.shareId, name: root.name, directory: root.directory, ...(root.baseName === undefined ? {} : { baseName: root.baseName }) }))
   }
 
-  async add(wanted: string, name: string | undefined): Promise<ShareInfo> {
+  async add(wanted: string, name: string | undefined, prepare: ((shareId: string) => Promise<void>) | undefined): Promise<ShareInfo> {
     const directory = await readableDirectory(wanted)
     if (isWithin(directory, this.#storage)) throw new CodedError('not-allowed', `${directory} holds this program's own data`)
     // From here to `set` nothing waits: two calls at once cannot both find the name or the directory free.
     if ([...this.#shares.values()].some(({ root }) => root.directory === directory)) throw new CodedError('conflict', `${directory} is shared already`)
     const shareId = randomBytes(8).toString('hex')
-    const root: SharedDirectory = { shareId, name: this.#distinctName(directory, name), directory, addedAt: this.#nextAddedAt() }
+    const baseName = baseNameOf(directory, name)
+    const taken = new Set([...this.#shares.values()].map((share) => collisionKey(share.root.name)))
+    const root: SharedDirectory = { shareId, name: distinctName(baseName, taken), baseName, directory, addedAt: this.#nextAddedAt() }
     const share: Share = { root, state: 'scanning', counts: NOTHING, scannedAt: null, reportedAt: 0 }
     this.#shares.set(shareId, share)
     try {
+      await prepare?.(shareId)
       await this.#table.put(shareId, root)
     } catch (cause) {
       this.#shares.delete(shareId)
+      if (cause instanceof CodedError) throw cause
       throw new CodedError('disk-error', 'the share could not be stored', { cause })
     }
     this.#setShares(this.roots())
@@ -189,20 +194,6 @@ class Registry {
     return share
   }
 
-  /** Also distinct where case is ignored, so that somebody who downloads both gets both. */
-  #distinctName(directory: string, wanted: string | undefined): string {
-    if (wanted !== undefined && !parsePathPart(wanted).ok) throw new CodedError('bad-path', 'a share cannot have this name')
-    const own = basename(directory)
-    const name = wanted ?? (parsePathPart(own).ok ? own : 'Share')
-    const taken = new Set([...this.#shares.values()].map(({ root }) => collisionKey(root.name)))
-    for (let i = 1; ; i++) {
-      const suffix = i === 1 ? '' : ` (${i})`
-      let base = name
-      while (!parsePathPart(base + suffix).ok && base.length > 1) base = base.slice(0, -1)
-      if (!taken.has(collisionKey(base + suffix))) return base + suffix
-    }
-  }
-
   /** The time, but never twice the same: it is the order of shares. */
   #nextAddedAt(): number {
     return Math.max(Date.now(), ...[...this.#shares.values()].map(({ root }) => root.addedAt + 1))
@@ -211,6 +202,13 @@ class Registry {
   #log(message: string): void {
     this.#options.log?.(message)
   }
+}
+
+/** @throws CodedError `bad-path` */
+function baseNameOf(directory: string, wanted: string | undefined): string {
+  if (wanted !== undefined && !parsePathPart(wanted).ok) throw new CodedError('bad-path', 'a share cannot have this name')
+  const own = basename(directory)
+  return wanted ?? (parsePathPart(own).ok ? own : 'Share')
 }
 
 function byAge(a: Share, b: Share): number {
@@ -256,7 +254,7 @@ async function readGenerations(indexDirectory: string, roots: readonly SharedRoo
 
 function decodeSharedDirectory(raw: unknown): SharedDirectory | undefined {
   if (typeof raw !== 'object' || raw === null) return undefined
-  const { shareId, name, directory, addedAt } = raw as Partial<SharedDirectory>
+  const { shareId, name, baseName, directory, addedAt } = raw as Partial<SharedDirectory>
   if (typeof shareId !== 'string' || typeof name !== 'string' || typeof directory !== 'string' || typeof addedAt !== 'number') return undefined
-  return { shareId, name, directory, addedAt }
+  return { shareId, name, directory, addedAt, ...(typeof baseName === 'string' ? { baseName } : {}) }
 }

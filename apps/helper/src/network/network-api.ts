@@ -75,6 +75,10 @@ export interface SharedRoot {
   readonly name: string
   /** Absolute and real (no links). */
   readonly directory: string
+  /** What it would be called if no other share had the name; absent = `name`. Peers see it numbered among what they see, not among all. */
+  readonly baseName?: string
+  /** Who may see it; absent = everyone. */
+  readonly audience?: readonly PeerId[]
 }
 
 export interface Policy {
