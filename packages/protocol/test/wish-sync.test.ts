@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { array, assert, constantFrom, integer, property, record } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   type CopyRow, FORGET_AFTER_MS, type HubRow, MAX_CLOCK_DRIFT_MS, MAX_WISHES, NEW_PLACE, WishClock, WishCopy, WishHub, type WishSyncPage, type WishSyncRequest, valuesOf,
@@ -42,8 +42,6 @@ class World {
 
   /** Everything that is not removed, as each replica has it. */
   states(): Record<string, object>[] {
-    const live = (wishes: Iterable<{ wish: CopyRow['wish'] }>) =>
-      Object.fromEntries([...wishes].filter(({ wish }) => !wish.fields.removed.value).map(({ wish }) => [wish.id, wish] as const).sort(([a], [b]) => (a < b ? -1 : 1)))
     return [live(this.hub.rows()), ...this.browsers.map(({ copy }) => live(copy.rows()))]
   }
 
@@ -94,17 +92,21 @@ class Browser {
   }
 }
 
+function live(wishes: Iterable<{ wish: CopyRow['wish'] }>): Record<string, object> {
+  return Object.fromEntries([...wishes].filter(({ wish }) => !wish.fields.removed.value).map(({ wish }) => [wish.id, wish] as const).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
 /** Who does it, what, to which wish, with which value. */
-const action = fc.record({
-  who: fc.integer({ min: 0, max: 2 }),
-  what: fc.constantFrom('add', 'edit', 'edit', 'remove', 'remove', 'restore', 'sync', 'sync', 'half-sync', 'send', 'hear', 'reload', 'restart', 'wait', 'skew', 'forget'),
-  wish: fc.integer({ min: 0, max: 5 }),
-  value: fc.integer({ min: 0, max: 5 }),
+const action = record({
+  who: integer({ min: 0, max: 2 }),
+  what: constantFrom('add', 'edit', 'edit', 'remove', 'remove', 'restore', 'sync', 'sync', 'half-sync', 'send', 'hear', 'reload', 'restart', 'wait', 'skew', 'forget'),
+  wish: integer({ min: 0, max: 5 }),
+  value: integer({ min: 0, max: 5 }),
 })
 
 describe('browsers and their helper', () => {
   test('agree in the end, whatever happens to them, and lose nothing', () => {
-    fc.assert(fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+    assert(property(array(action, { maxLength: 60 }), (actions) => {
       const world = new World(3)
       const added = new Set<string>()
       const touchedByRemoval = new Set<string>()
@@ -166,6 +168,7 @@ describe('browsers and their helper', () => {
             browser.skew = [0, 3_000, -DAY, 400 * DAY, -START, 2 * MAX_CLOCK_DRIFT_MS][value] ?? 0
             break
           case 'forget':
+            world.now += FORGET_AFTER_MS
             for (const gone of world.hub.forget(world.now)) forgotten.add(gone)
         }
       }
@@ -177,6 +180,32 @@ describe('browsers and their helper', () => {
       for (const id of added) if (!touchedByRemoval.has(id)) expect(Object.keys(first ?? {})).toContain(id)
       // Nothing that was removed and forgotten is back, unless a person took it back.
       for (const id of forgotten) if (!restored.has(id)) expect(Object.keys(first ?? {})).not.toContain(id)
+    }), { numRuns: 300 })
+  })
+
+  test('never bring back what was removed while they were away', () => {
+    const deed = record({ who: integer({ min: 0, max: 2 }), what: constantFrom('edit', 'remove', 'sync', 'half-sync', 'forget', 'reload'), wish: integer({ min: 0, max: 2 }) })
+    assert(property(array(deed, { maxLength: 30 }), (deeds) => {
+      const world = new World(3)
+      const forgotten = new Set<string>()
+      for (const id of ['a', 'b', 'c']) (world.browsers[0] as Browser).copy.add(id, { what: search(id) }, START)
+      world.settle()
+      for (const { who, what, wish } of deeds) {
+        const browser = world.browsers[who] as Browser
+        const id = 'abc'[wish] ?? 'a'
+        if (what === 'edit' || what === 'remove') {
+          const row = browser.copy.edit(id, what === 'edit' ? { folder: null, paused: browser.copy.row(id)?.wish.fields.paused.value === false } : { removed: true }, browser.wall)
+          if (row !== undefined) browser.save([row])
+        } else if (what === 'forget') {
+          world.now += FORGET_AFTER_MS
+          for (const gone of world.hub.forget(world.now)) forgotten.add(gone)
+        } else if (what === 'reload') browser.reload()
+        else browser.sync(what === 'sync' ? 200 : 1)
+      }
+      world.settle()
+      const [first = {}, ...others] = world.states()
+      for (const other of others) expect(other).toEqual(first)
+      for (const id of forgotten) expect(Object.keys(first)).not.toContain(id)
     }), { numRuns: 300 })
   })
 

@@ -49,16 +49,11 @@ export interface PathTarget {
   readonly size: number | null
 }
 
-/** Whatever fits, of one peer or of any. Has words or extensions or both. */
+/** Whatever a search finds, at one peer or at any. */
 export interface SearchTarget {
   readonly kind: 'search'
-  /** All of them have to be in the path, in any order; may be empty. */
-  readonly words: string
-  /** Without the dot, lower case; the name has to end in one of them. None = any, and folders too. */
-  readonly extensions: readonly string[]
-  /** Bytes, inclusive; null = no bound. */
-  readonly minSize: number | null
-  readonly maxSize: number | null
+  /** As typed into the search field: words, endings (`*.flac`), sizes (`size:>10MB`). Never empty. */
+  readonly text: string
   /** Null = anybody. */
   readonly peerId: PeerId | null
   readonly peerName: string | null

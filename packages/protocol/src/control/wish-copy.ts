@@ -169,7 +169,7 @@ export class WishCopy {
     for (const { wish } of this.#rows.values()) {
       for (const stamp of stampsOf(wish)) if (stampTime(stamp) <= horizon) this.#clock.see(stamp)
     }
-    for (const row of [...this.#rows.values()]) {
+    for (const row of this.#rows.values()) {
       const wish = restampWish(row.wish, horizon, this.#clock, now)
       if (wish !== row.wish) keep(put, this.#put({ ...row, wish, changed: true }))
     }

@@ -112,5 +112,3 @@ export const MAX_WISHES = 5_000
 /** Changes in one call, which has to fit in a message with whatever else it carries. */
 export const MAX_SYNCED_CHANGES = 50
 export const MAX_SYNCED_BYTES = 40_000
-export const MAX_SEARCH_WORDS_BYTES = 256
-export const MAX_EXTENSIONS = 16

@@ -1,11 +1,11 @@
 import * as v from 'valibot'
-import { MAX_CURSOR_BYTES, MAX_PAGE_ENTRIES } from '../limits.ts'
+import { MAX_CURSOR_BYTES, MAX_PAGE_ENTRIES, MAX_SEARCH_BYTES } from '../limits.ts'
 import { type PeerId, parsePeerId } from '../peer-id.ts'
 import { type Result, refuse, succeed } from '../result.ts'
 import { type SharePath, parseSharePath } from '../share-path.ts'
 import { utf8Length } from '../text.ts'
-import { FIELDS, type SyncedWish } from './synced-wish.ts'
-import { type WishesApi, MAX_EXTENSIONS, MAX_SEARCH_WORDS_BYTES, MAX_SYNCED_CHANGES } from './wishes-api.ts'
+import type { FIELDS, SyncedWish } from './synced-wish.ts'
+import { type WishesApi, MAX_SYNCED_CHANGES } from './wishes-api.ts'
 
 /** What the methods about wishes admit, and what a stored wish has to look like. Says nothing about who may call them. */
 
@@ -17,20 +17,14 @@ const wishId = v.pipe(v.string('must be text'), v.regex(/^[A-Za-z0-9_-]{1,64}$/,
 const peerId = v.pipe(v.string('must be text'), v.check((text) => parsePeerId(text).ok, 'must be a peer id of 64 hexadecimal digits'), v.transform((text) => text as PeerId))
 const sharePath = v.pipe(v.string('must be text'), v.check((text) => parseSharePath(text).ok, 'must be a path of shared files'), v.transform((text) => text as SharePath))
 const name = v.pipe(v.string('must be text'), v.maxLength(MAX_NAME, `has at most ${MAX_NAME} characters`))
-const words = v.pipe(v.string('must be text'), v.check((text) => utf8Length(text) <= MAX_SEARCH_WORDS_BYTES, `has at most ${MAX_SEARCH_WORDS_BYTES} bytes`))
-const extension = v.pipe(v.string('must be text'), v.regex(/^[^\s./\\\p{Cc}]{1,16}$/u, 'must be an ending like flac, without the dot'), v.check((text) => text === text.toLowerCase(), 'must be in lower case'))
+const text = v.pipe(
+  v.string('must be text'), v.check((typed) => typed.trim() !== '', 'must not be empty'), v.check((typed) => utf8Length(typed) <= MAX_SEARCH_BYTES, `has at most ${MAX_SEARCH_BYTES} bytes`),
+)
 
 const PATH_TARGET = v.strictObject({
   kind: v.literal('path'), peerId, peerName: name, path: sharePath, isDirectory: v.nullable(flag), size: v.nullable(whole),
 })
-const SEARCH_TARGET = v.pipe(
-  v.strictObject({
-    kind: v.literal('search'), words, extensions: v.pipe(v.array(extension, 'must be a list'), v.maxLength(MAX_EXTENSIONS, `must be at most ${MAX_EXTENSIONS}`)),
-    minSize: v.nullable(whole), maxSize: v.nullable(whole), peerId: v.nullable(peerId), peerName: v.nullable(name),
-  }),
-  v.check(({ words, extensions }) => words.trim() !== '' || extensions.length > 0, 'a search needs words or an ending'),
-  v.check(({ minSize, maxSize }) => minSize === null || maxSize === null || minSize <= maxSize, 'nothing is that large and that small'),
-)
+const SEARCH_TARGET = v.strictObject({ kind: v.literal('search'), text, peerId: v.nullable(peerId), peerName: v.nullable(name) })
 const what = v.variant('kind', [PATH_TARGET, SEARCH_TARGET], 'must be a path or a search')
 const folder = v.nullable(sharePath)
 const priority = v.picklist(['low', 'normal', 'high'], 'must be low, normal or high')
