@@ -96,40 +96,40 @@ it('refuses a path that would end a line of the file', async () => {
   await expect(autostart.set(true)).rejects.toMatchObject({ code: 'bad-request' })
 })
 
+/** systemd.syntax: what is between double quotes, with escapes resolved. */
+const readSystemd = (unit: string) => [.../^ExecStart=(.*)$/m.exec(unit)![1]!.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text!.replaceAll(/\\(.)/g, '$1').replaceAll('%%', '%').replaceAll('$$', '$'))
+const readDesktop = (entry: string) => {
+  const line = /^Exec=(.*)$/m.exec(entry)![1]!.replaceAll('%%', '%').replaceAll('\\\\', '\\')
+  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text!.replaceAll(/\\(.)/g, '$1'))
+}
+const readPlist = (plist: string) => [...plist.slice(plist.indexOf('<array>'), plist.indexOf('</array>')).matchAll(/<string>(.*)<\/string>/g)].map(([, text]) => text!.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&apos;', "'").replaceAll('&amp;', '&'))
+/** CommandLineToArgvW. */
+const readWindows = (script: string) => {
+  const line = /Run "((?:[^"]|"")*)", 0/.exec(script)![1]!.replaceAll('""', '"')
+  const parts: string[] = []
+  for (let at = 0; at < line.length; at++) {
+    if (line[at] !== '"') continue
+    let text = ''
+    for (at++; ; at++) {
+      const slashes = /^\\*/.exec(line.slice(at))![0].length
+      if (line[at + slashes] === '"') {
+        text += '\\'.repeat(Math.floor(slashes / 2))
+        at += slashes
+        if (slashes % 2 === 0) break
+        text += '"'
+      } else {
+        text += '\\'.repeat(slashes) + (line[at + slashes] ?? '')
+        at += slashes
+      }
+    }
+    parts.push(text)
+  }
+  return parts
+}
+
 describe('quoting', () => {
   const part = fc.string({ unit: fc.constantFrom('a', ' ', '"', '\\', '%', '$', '`', "'", '&', '<', 'ü'), maxLength: 12 })
   const commands = fc.array(part, { minLength: 1, maxLength: 4 })
-
-  /** systemd.syntax: what is between double quotes, with escapes resolved. */
-  const readSystemd = (unit: string) => [.../^ExecStart=(.*)$/m.exec(unit)![1]!.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text!.replaceAll(/\\(.)/g, '$1').replaceAll('%%', '%').replaceAll('$$', '$'))
-  const readDesktop = (entry: string) => {
-    const line = /^Exec=(.*)$/m.exec(entry)![1]!.replaceAll('%%', '%').replaceAll('\\\\', '\\')
-    return [...line.matchAll(/"((?:[^"\\]|\\.)*)"/g)].map(([, text]) => text!.replaceAll(/\\(.)/g, '$1'))
-  }
-  const readPlist = (plist: string) => [...plist.slice(plist.indexOf('<array>'), plist.indexOf('</array>')).matchAll(/<string>(.*)<\/string>/g)].map(([, text]) => text!.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&apos;', "'").replaceAll('&amp;', '&'))
-  /** CommandLineToArgvW. */
-  const readWindows = (script: string) => {
-    const line = /Run "((?:[^"]|"")*)", 0/.exec(script)![1]!.replaceAll('""', '"')
-    const parts: string[] = []
-    for (let at = 0; at < line.length; at++) {
-      if (line[at] !== '"') continue
-      let text = ''
-      for (at++; ; at++) {
-        const slashes = /^\\*/.exec(line.slice(at))![0].length
-        if (line[at + slashes] === '"') {
-          text += '\\'.repeat(Math.floor(slashes / 2))
-          at += slashes
-          if (slashes % 2 === 0) break
-          text += '"'
-        } else {
-          text += '\\'.repeat(slashes) + (line[at + slashes] ?? '')
-          at += slashes
-        }
-      }
-      parts.push(text)
-    }
-    return parts
-  }
 
   it.each([
     ['systemd', systemdUnit, readSystemd], ['the desktop', desktopEntry, readDesktop], ['launchd', (command: readonly string[]) => launchdAgent('x', command), readPlist], ['Windows', windowsScript, readWindows],

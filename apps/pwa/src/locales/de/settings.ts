@@ -10,6 +10,13 @@ export const settings = {
   free: '{size} frei',
   about: 'Über diesen Helfer',
   facts: { name: 'Name', version: 'Version', network: 'Netzwerk', addresses: 'Adressen', noneKnown: 'keine bekannt', udp: 'UDP-Ports', since: 'Läuft seit' },
+  autostart: {
+    label: 'Beim Anmelden starten',
+    systemd: 'Der Helfer läuft dann immer, wenn du angemeldet bist, als dein eigener Dienst.',
+    desktop: 'Der Helfer läuft dann immer, wenn dein Desktop läuft.',
+    launchd: 'Der Helfer läuft dann immer, wenn du angemeldet bist.',
+    windows: 'Der Helfer läuft dann immer, wenn du angemeldet bist, ohne Fenster.',
+  },
   meeting: {
     title: 'Verbinden',
     ask: 'Vor dem Annehmen fragen',

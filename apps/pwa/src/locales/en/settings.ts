@@ -10,6 +10,13 @@ export const settings = {
   free: '{size} free',
   about: 'About this helper',
   facts: { name: 'Name', version: 'Version', network: 'Network', addresses: 'Addresses', noneKnown: 'none known', udp: 'UDP ports', since: 'Running since' },
+  autostart: {
+    label: 'Start when I log in',
+    systemd: 'The helper then runs whenever you are logged in, as a service of your own.',
+    desktop: 'The helper then runs whenever your desktop does.',
+    launchd: 'The helper then runs whenever you are logged in.',
+    windows: 'The helper then runs whenever you are logged in, without a window.',
+  },
   meeting: {
     title: 'Connecting',
     ask: 'Ask before accepting',
