@@ -6,6 +6,7 @@ import { decodeBundle, decodeGossip, decodeHashes, decodeIntroduce, decodeLs, de
 import type { Entry } from './entry.ts'
 import type { PeerAnswer, PeerRequest } from './peer-messages.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
+import { decodeChanged } from './share-change.ts'
 import { cleanText, wellFormed } from './text.ts'
 
 /** Turns the messages of `hdp/1` into bytes and back. It checks every field that arrives and sends nothing itself. */
@@ -17,6 +18,7 @@ export function encodeRequest(message: PeerRequest): Uint8Array {
     case 'ping':
     case 'gossip':
     case 'introduce':
+    case 'changed':
       return encodeCbor({ ...message })
     case 'ls': {
       // What people type may hold half a character; CBOR text may not.
@@ -76,6 +78,8 @@ function requestOf(map: CborMap): Result<PeerRequest, Fault> {
       return decodeGossip(map)
     case 'introduce':
       return decodeIntroduce(map)
+    case 'changed':
+      return decodeChanged(map)
     default:
       return typeof map['type'] === 'string' ? refuse('unsupported', 'this request is not known here') : refuse('bad-request', 'the request has no type')
   }

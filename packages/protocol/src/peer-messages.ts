@@ -1,5 +1,6 @@
 import type { ErrorCode } from './errors.ts'
 import type { ListPage, ListRequest } from './entry.ts'
+import type { ChangedRequest } from './share-change.ts'
 import type { SharePath } from './share-path.ts'
 
 /**
@@ -15,9 +16,10 @@ import type { SharePath } from './share-path.ts'
  * | ping | `pong` |
  * | gossip | `noted` or `error` |
  * | introduce | `introduced` or `error` |
+ * | changed | `noted` or `error` |
  * | anything else | `error` with code `unsupported` |
  */
-export type PeerRequest = HelloMessage | LsRequest | ReadRequest | BundleRequest | HashesRequest | PingRequest | GossipRequest | IntroduceRequest
+export type PeerRequest = HelloMessage | LsRequest | ReadRequest | BundleRequest | HashesRequest | PingRequest | GossipRequest | IntroduceRequest | ChangedRequest
 
 export interface HelloMessage {
   readonly type: 'hello'

@@ -196,6 +196,8 @@ describe('requests', () => {
     ['gossip with a text', { type: 'gossip', others: ['record'] }],
     ['gossip with an endless record', { type: 'gossip', others: [new Uint8Array(MAX_RECORD_BYTES + 1)] }],
     ['gossip with a text of its own', { type: 'gossip', own: 'record', others: [] }],
+    ['a change of no state', { type: 'changed' }],
+    ['a change of half a state', { type: 'changed', revision: new Uint8Array(4) }],
     ['an introduction to nobody', { type: 'introduce', record: new Uint8Array(1), proof: new Uint8Array(16) }],
     ['an introduction to half a hash', { type: 'introduce', to: new Uint8Array(15), record: new Uint8Array(1), proof: new Uint8Array(16) }],
     ['an introduction of nobody', { type: 'introduce', to: new Uint8Array(16), proof: new Uint8Array(16) }],

@@ -32,7 +32,7 @@ describe('PROTOCOL.md', () => {
   test('every example of a message can be decoded', () => {
     const examples = blocks.flatMap((block) => block.split('\n\n')).filter((example) => /\btype: /.test(example))
     const types = examples.flatMap((example) => (example.includes('ping') ? example.trim().split('\n') : [example])).map((example) => (example.includes('…') ? 'cut' : typeOf(example)))
-    expect(types).toEqual(['hello', 'wait', 'wait', 'ls', 'page', 'read', 'data', 'cut', 'bundle', 'hashes', 'cut', 'ping', 'pong', 'gossip', 'noted', 'introduce', 'introduced', 'error'])
+    expect(types).toEqual(['hello', 'wait', 'wait', 'ls', 'page', 'read', 'data', 'cut', 'bundle', 'hashes', 'cut', 'ping', 'pong', 'gossip', 'noted', 'introduce', 'introduced', 'changed', 'error'])
   })
 
   test('the examples of codes, knocks and probes are the vectors', () => {

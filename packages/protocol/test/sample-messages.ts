@@ -57,6 +57,7 @@ export const REQUESTS: readonly PeerRequest[] = [
   { type: 'gossip', own: filled(8, 0x40), others: [] },
   { type: 'gossip', others: [filled(8, 0x40), filled(4, 0x50)] },
   { type: 'introduce', to: filled(16, 0x30), record: filled(8, 0x40), proof: introductionProof(filled(16, 0x10), filled(16, 0x30), filled(8, 0x40)) },
+  { type: 'changed', revision: filled(8, 0x60) },
 ]
 
 export const ANSWERS: readonly PeerAnswer[] = [

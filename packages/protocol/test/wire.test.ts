@@ -104,6 +104,11 @@ const REQUEST_BYTES: readonly (readonly [string, PeerRequest, string])[] = [
     65 70726f6f66 50                            # proof: 16 bytes
        abababababababababababababababab
   `)],
+  ['changed', { type: 'changed', revision: bytes('6061626364656667') }, annotated(`
+    a2                                          # map of 2
+    64 74797065 67 6368616e676564               # type: changed
+    68 7265766973696f6e 48 6061626364656667     # revision: 8 bytes
+  `)],
 ]
 
 const ANSWER_BYTES: readonly (readonly [string, PeerAnswer, string])[] = [
