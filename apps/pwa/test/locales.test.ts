@@ -20,6 +20,7 @@ function texts(tree: Tree, path = ''): Map<string, string> {
 const placesOf = (text: string) => [...new Set(text.match(/\{\w+\}/g))].sort()
 const shapeOf = (text: string) => ({ places: placesOf(text), forms: formsOf(text), isEmpty: text.trim() === '' })
 const formsOf = (text: string) => text.split(' | ').length
+const shapes = (all: Map<string, string>) => Object.fromEntries([...all].map(([key, text]) => [key, shapeOf(text)]))
 
 describe('German', () => {
   const english = texts(en)
@@ -29,7 +30,6 @@ describe('German', () => {
     expect([...german.keys()].sort()).toEqual([...english.keys()].sort())
   })
   it('has the same places for values, and as many forms', () => {
-    const shapes = (all: Map<string, string>) => Object.fromEntries([...all].map(([key, text]) => [key, shapeOf(text)]))
     expect(shapes(german)).toEqual(shapes(english))
   })
 })
