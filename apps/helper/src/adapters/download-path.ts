@@ -1,6 +1,6 @@
 import { CodedError } from '@harddrive-party/protocol'
-import { lstat, mkdir, open, realpath } from 'node:fs/promises'
 import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { type Disk, systemDisk } from './disk.ts'
 import { systemCode, toDiskError } from './disk-error.ts'
 
 /** Makes directories below the download directory, following no link there, and checks that a target is below it. Chooses no names. */
@@ -32,16 +32,16 @@ export function partsBelow(directory: string, target: string, platform: string =
  * @param directory the download directory; made with its parents when absent, and it may be a link, since its owner chose it
  * @throws CodedError `bad-path`, `disk-error`, `disk-full`
  */
-export async function makeDirectories(directory: string, parts: readonly string[], mode = 0o777): Promise<string> {
+export async function makeDirectories(directory: string, parts: readonly string[], mode = 0o777, disk = systemDisk): Promise<string> {
   let at = directory
   try {
-    if (parts.length === 0) await mkdir(at, { recursive: true })
+    if (parts.length === 0) await disk.mkdir(at, { recursive: true })
     for (const [index, part] of parts.entries()) {
       const parent = at
       at = join(at, part)
-      if (await isRealDirectory(at)) continue
-      if (index === 0) await mkdir(parent, { recursive: true })
-      if (await makeDirectory(at, mode)) await syncDirectory(parent)
+      if (await isRealDirectory(at, disk)) continue
+      if (index === 0) await disk.mkdir(parent, { recursive: true })
+      if (await makeDirectory(at, mode, disk)) await disk.syncDirectory(parent)
     }
   } catch (error) {
     throw toDiskError(error, at)
@@ -50,20 +50,20 @@ export async function makeDirectories(directory: string, parts: readonly string[
 }
 
 /** @returns false when somebody else made it just before @throws CodedError `bad-path` when that is no real directory */
-async function makeDirectory(path: string, mode: number): Promise<boolean> {
+async function makeDirectory(path: string, mode: number, disk: Disk): Promise<boolean> {
   try {
-    await mkdir(path, { mode })
+    await disk.mkdir(path, { mode })
     return true
   } catch (error) {
-    if (systemCode(error) !== 'EEXIST' || !(await isRealDirectory(path))) throw error
+    if (systemCode(error) !== 'EEXIST' || !(await isRealDirectory(path, disk))) throw error
     return false
   }
 }
 
 /** @throws CodedError `bad-path` when something else is there */
-async function isRealDirectory(path: string): Promise<boolean> {
+async function isRealDirectory(path: string, disk: Disk): Promise<boolean> {
   try {
-    const found = await lstat(path)
+    const found = await disk.lstat(path)
     if (found.isDirectory()) return true
     const what = found.isSymbolicLink() ? 'a symbolic link' : 'a file'
     throw new CodedError('bad-path', `${what} is where a folder should be: ${path}`)
@@ -73,47 +73,35 @@ async function isRealDirectory(path: string): Promise<boolean> {
   }
 }
 
-/** True when a directory made earlier is still where its name says: nothing on the way was replaced by a link meanwhile. */
-export async function isInPlace(directory: string, path: string): Promise<boolean> {
-  return (await realpath(path)) === join(await realpath(directory), relative(directory, path))
-}
-
-interface DirectorySync {
-  readonly running: Promise<void>
-  next: Promise<void> | undefined
-}
-
-const syncs = new Map<string, DirectorySync>()
-
-/** Makes names in a directory survive a power cut. Many calls for one directory share one trip to the disk. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const found = syncs.get(directory)
-  // One that began before our change may have missed it; the next one, which has not begun, serves everybody who waits.
-  if (found !== undefined) return (found.next ??= found.running.then(() => startSync(directory)))
-  return startSync(directory)
-}
-
-function startSync(directory: string): Promise<void> {
-  const running = syncOnce(directory).finally(() => {
-    if (syncs.get(directory) === entry && entry.next === undefined) syncs.delete(directory)
-  })
-  const entry: DirectorySync = { running, next: undefined }
-  syncs.set(directory, entry)
-  return running
-}
-
-/** Windows cannot do it and some network file systems refuse; the data itself was synced before. Never rejects. */
-async function syncOnce(directory: string): Promise<void> {
-  if (process.platform === 'win32') return
-  try {
-    const handle = await open(directory, 'r')
+/**
+ * Makes many directories below one, as `makeDirectories` makes each, with one trip to the disk for those that have the same parent.
+ * @param paths parents before what is in them; one that cannot be made does not hold up the others
+ * @returns the failures @throws CodedError when the download directory itself cannot be made
+ */
+export async function makeDirectoryTree(directory: string, paths: readonly (readonly string[])[], disk = systemDisk): Promise<unknown[]> {
+  const failures: unknown[] = []
+  const known = new Set<string>()
+  const changed = new Set<string>()
+  if (paths.length > 0) await makeDirectories(directory, [], undefined, disk)
+  for (const parts of paths) {
+    let at = directory
     try {
-      await handle.sync()
-    } finally {
-      await handle.close()
+      for (const part of parts) {
+        const parent = at
+        at = join(at, part)
+        if (known.has(at)) continue
+        if (!(await isRealDirectory(at, disk)) && (await makeDirectory(at, 0o777, disk))) changed.add(parent)
+        known.add(at)
+      }
+    } catch (error) {
+      failures.push(toDiskError(error, at))
     }
-  } catch {
-    // No worse than a file system that does not promise it.
   }
+  await Promise.all(Array.from(changed, (parent) => disk.syncDirectory(parent)))
+  return failures
 }
 
+/** True when a directory made earlier is still where its name says: nothing on the way was replaced by a link meanwhile. */
+export async function isInPlace(directory: string, path: string, disk = systemDisk): Promise<boolean> {
+  return (await disk.realpath(path)) === join(await disk.realpath(directory), relative(directory, path))
+}

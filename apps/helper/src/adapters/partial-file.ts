@@ -3,12 +3,12 @@ import { CodedError } from '@harddrive-party/protocol'
 import { decode as decodeCbor, encode as encodeCbor } from 'cbor-x'
 import { createHash } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, link, lstat, open, readFile, rename, rm, rmdir, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { FileFetch, bitmapLength, rangeCount } from '../core/file-fetch.ts'
 import { MAX_NAME_NUMBER, numberedName } from '../core/numbered-name.ts'
+import { type Disk, type DiskFile, systemDisk } from './disk.ts'
 import { systemCode, toDiskError } from './disk-error.ts'
-import { PARTIAL_DIRECTORY, isInPlace, makeDirectories, partsBelow, syncDirectory } from './download-path.ts'
+import { PARTIAL_DIRECTORY, isInPlace, makeDirectories, partsBelow } from './download-path.ts'
 
 /**
  * Keeps the unfinished data of one file of one peer, with a record beside it of which ranges are safely on the disk, and puts the whole
@@ -40,7 +40,7 @@ const NO_FOLLOW = constants.O_NOFOLLOW ?? 0
 /** Errors of `link` on file systems without hard links. */
 const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV', 'EINVAL', 'EACCES'])
 
-function pathsOf({ downloadDirectory, peerId, path }: PartialOwner): { directory: string; data: string; record: string } {
+export function partialPaths({ downloadDirectory, peerId, path }: PartialOwner): { directory: string; data: string; record: string } {
   const directory = join(downloadDirectory, PARTIAL_DIRECTORY, peerId.slice(0, 16))
   const name = createHash('sha256').update(path).digest('hex')
   return { directory, data: join(directory, `${name}.part`), record: join(directory, `${name}.done`) }
@@ -48,23 +48,34 @@ function pathsOf({ downloadDirectory, peerId, path }: PartialOwner): { directory
 
 /** The same for two jobs that would write into one partial file. */
 export function partialKey(owner: PartialOwner): string {
-  return pathsOf(owner).data
+  return partialPaths(owner).data
 }
 
 /** Removes what is kept of a file. Harmless when nothing is. */
-export async function discardPartial(owner: PartialOwner): Promise<void> {
-  const { data, record } = pathsOf(owner)
-  await rm(record, { force: true })
-  await rm(`${record}.new`, { force: true })
-  await rm(data, { force: true })
+export async function discardPartial(owner: PartialOwner, disk = systemDisk): Promise<void> {
+  const { directory, data, record } = partialPaths(owner)
+  await forgetRecord(directory, record, disk)
+  await disk.rm(`${record}.new`, { force: true })
+  await disk.rm(data, { force: true })
+}
+
+/** For good, before anything else gets the name of its data: a record that a power cut brings back would speak of bytes that it has never seen. */
+async function forgetRecord(directory: string, record: string, disk: Disk): Promise<void> {
+  try {
+    await disk.unlink(record)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return
+    throw error
+  }
+  await disk.syncDirectory(directory)
 }
 
 /** Removes the folders for unfinished files that are empty. */
-export async function tidyPartials(owner: PartialOwner): Promise<void> {
-  const { directory } = pathsOf(owner)
+export async function tidyPartials(owner: PartialOwner, disk = systemDisk): Promise<void> {
+  const { directory } = partialPaths(owner)
   try {
-    await rmdir(directory)
-    await rmdir(dirname(directory))
+    await disk.rmdir(directory)
+    await disk.rmdir(dirname(directory))
   } catch {
     // Not empty, or not there: both are fine.
   }
@@ -75,11 +86,11 @@ export async function tidyPartials(owner: PartialOwner): Promise<void> {
  * Directories on the way are not followed through links.
  * @param since milliseconds since 1970
  */
-export async function findFinished(target: string, { size, mtime }: SourceVersion, since: number): Promise<string | undefined> {
+export async function findFinished(target: string, { size, mtime }: SourceVersion, since: number, disk = systemDisk): Promise<string | undefined> {
   for (let number = 1; number <= MAX_NAME_NUMBER; number++) {
     const candidate = join(dirname(target), numberedName(basename(target), number, false))
     try {
-      const found = await lstat(candidate)
+      const found = await disk.lstat(candidate)
       if (found.isFile() && found.size === size && Math.abs(found.mtimeMs - mtime) < 1 && found.ctimeMs >= since - 2_000) return candidate
     } catch (error) {
       const code = systemCode(error)
@@ -97,16 +108,18 @@ export class PartialFile {
   /** Data of another version of this file was found and thrown away. */
   readonly startedAgain: boolean
   readonly #paths: { directory: string; data: string; record: string }
-  readonly #handle: FileHandle
+  readonly #handle: DiskFile
+  readonly #disk: Disk
   #closing: Promise<void> | undefined
 
-  constructor(owner: PartialOwner, version: SourceVersion, handle: FileHandle, found: { fetch: FileFetch; startedAgain: boolean }) {
+  constructor(owner: PartialOwner, version: SourceVersion, files: { disk: Disk; handle: DiskFile }, found: { fetch: FileFetch; startedAgain: boolean }) {
     this.owner = owner
     this.version = version
     this.fetch = found.fetch
     this.startedAgain = found.startedAgain
-    this.#paths = pathsOf(owner)
-    this.#handle = handle
+    this.#paths = partialPaths(owner)
+    this.#handle = files.handle
+    this.#disk = files.disk
   }
 
   /** @throws CodedError `disk-full`, `disk-error` */
@@ -136,16 +149,16 @@ export class PartialFile {
       await this.#handle.datasync()
       const body = encodeCbor({ ...this.version, peer: this.owner.peerId, path: this.owner.path, written })
       const checksum = createHash('sha256').update(body).digest()
-      await rm(`${record}.new`, { force: true })
-      const file = await open(`${record}.new`, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o600)
+      await this.#disk.rm(`${record}.new`, { force: true })
+      const file = await this.#disk.open(`${record}.new`, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o600)
       try {
         await file.writeFile(Buffer.concat([checksum, body]))
         await file.datasync()
       } finally {
         await file.close()
       }
-      await rename(`${record}.new`, record)
-      await syncDirectory(directory)
+      await this.#disk.rename(`${record}.new`, record)
+      await this.#disk.syncDirectory(directory)
     } catch (error) {
       throw toDiskError(error, record)
     }
@@ -162,46 +175,18 @@ export class PartialFile {
       await this.#handle.utimes(this.version.mtime / 1000, this.version.mtime / 1000)
       await this.#handle.sync()
       await this.close()
-      const directory = await makeDirectories(downloadDirectory, parts.slice(0, -1))
-      if (!(await isInPlace(downloadDirectory, directory))) throw new CodedError('bad-path', `a link was put on the way to ${target}`)
-      const placed = await this.#placeIn(directory, basename(target))
-      await rm(this.#paths.record, { force: true })
-      await syncDirectory(directory)
+      const directory = await makeDirectories(downloadDirectory, parts.slice(0, -1), undefined, this.#disk)
+      if (!(await isInPlace(downloadDirectory, directory, this.#disk))) throw new CodedError('bad-path', `a link was put on the way to ${target}`)
+      const { data, record, directory: own } = this.#paths
+      const placed = await linkNumbered(data, directory, basename(target), this.#disk)
+      // The name first: a power cut that takes the old one must not take the file.
+      await this.#disk.syncDirectory(directory)
+      await this.#disk.rm(data, { force: true })
+      await forgetRecord(own, record, this.#disk)
       return placed
     } catch (error) {
       throw toDiskError(error, target)
     }
-  }
-
-  async #placeIn(directory: string, name: string): Promise<string> {
-    for (let number = 1; number <= MAX_NAME_NUMBER; number++) {
-      const candidate = join(directory, numberedName(name, number, false))
-      try {
-        await link(this.#paths.data, candidate)
-      } catch (error) {
-        const code = systemCode(error) ?? ''
-        if (code === 'EEXIST') continue
-        if (!NO_LINKS.has(code)) throw error
-        if (!(await this.#moveTo(candidate))) continue
-        return candidate
-      }
-      await unlink(this.#paths.data)
-      return candidate
-    }
-    throw new CodedError('conflict', `too many files are named like ${name}`)
-  }
-
-  /** Without hard links: the name is taken by an empty file that only we can have made, which the rename then replaces. */
-  async #moveTo(candidate: string): Promise<boolean> {
-    try {
-      const placeholder = await open(candidate, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o666)
-      await placeholder.close()
-    } catch (error) {
-      if (systemCode(error) === 'EEXIST') return false
-      throw error
-    }
-    await rename(this.#paths.data, candidate)
-    return true
   }
 
   /** The data stays. Idempotent. */
@@ -211,13 +196,47 @@ export class PartialFile {
 }
 
 /**
+ * Gives a complete file a name in a directory without ever overwriting: the first free numbered one. Its old name stays where the file system has hard
+ * links, and is gone where not.
+ * @returns the path it got @throws CodedError `conflict`, and what the file system throws
+ */
+export async function linkNumbered(data: string, directory: string, name: string, disk: Disk): Promise<string> {
+  for (let number = 1; number <= MAX_NAME_NUMBER; number++) {
+    const candidate = join(directory, numberedName(name, number, false))
+    try {
+      await disk.link(data, candidate)
+      return candidate
+    } catch (error) {
+      const code = systemCode(error) ?? ''
+      if (code === 'EEXIST') continue
+      if (!NO_LINKS.has(code)) throw error
+      if (await moveTo(data, candidate, disk)) return candidate
+    }
+  }
+  throw new CodedError('conflict', `too many files are named like ${name}`)
+}
+
+/** Without hard links: the name is taken by an empty file that only we can have made, which the rename then replaces. */
+async function moveTo(data: string, candidate: string, disk: Disk): Promise<boolean> {
+  try {
+    const placeholder = await disk.open(candidate, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o666)
+    await placeholder.close()
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST') return false
+    throw error
+  }
+  await disk.rename(data, candidate)
+  return true
+}
+
+/**
  * Opens what is kept of a file, or starts it anew.
  * @throws CodedError `disk-error`, `disk-full`, `bad-path`
  */
-export async function openPartial(owner: PartialOwner, version: SourceVersion): Promise<PartialFile> {
+export async function openPartial(owner: PartialOwner, version: SourceVersion, disk = systemDisk): Promise<PartialFile> {
   for (let tries = 1; ; tries++) {
     try {
-      return await openOnce(owner, version)
+      return await openOnce(owner, version, disk)
     } catch (error) {
       // Another job that ended just now may have removed the empty folder.
       const wasRemoved = error instanceof CodedError && systemCode(error.cause) === 'ENOENT'
@@ -228,33 +247,32 @@ export async function openPartial(owner: PartialOwner, version: SourceVersion): 
 
 const OPEN_TRIES = 5
 
-async function openOnce(owner: PartialOwner, version: SourceVersion): Promise<PartialFile> {
-  const paths = pathsOf(owner)
+async function openOnce(owner: PartialOwner, version: SourceVersion, disk: Disk): Promise<PartialFile> {
+  const paths = partialPaths(owner)
   try {
-    await makeDirectories(owner.downloadDirectory, [PARTIAL_DIRECTORY], 0o700)
-    await makeDirectories(owner.downloadDirectory, [PARTIAL_DIRECTORY, basename(paths.directory)], 0o700)
-    const recorded = rangeCount(version.size) > 1 ? await readRecord(paths.record, owner) : undefined
+    await makeDirectories(owner.downloadDirectory, [PARTIAL_DIRECTORY], 0o700, disk)
+    await makeDirectories(owner.downloadDirectory, [PARTIAL_DIRECTORY, basename(paths.directory)], 0o700, disk)
+    const recorded = rangeCount(version.size) > 1 ? await readRecord(paths.record, owner, disk) : undefined
     const same = recorded !== undefined && recorded.size === version.size && recorded.mtime === version.mtime
     if (same) {
-      const resumed = await resume(paths.data, new FileFetch(version.size, recorded.written))
-      if (resumed !== undefined) return new PartialFile(owner, version, resumed.handle, { fetch: resumed.fetch, startedAgain: false })
+      const resumed = await resume(paths.data, new FileFetch(version.size, recorded.written), disk)
+      if (resumed !== undefined) return new PartialFile(owner, version, { disk, handle: resumed.handle }, { fetch: resumed.fetch, startedAgain: false })
     }
     // The record goes first: a record without its data claims nothing, data under another's record would be a lie.
-    await rm(paths.record, { force: true })
-    await rm(paths.data, { force: true })
-    if (recorded !== undefined) await syncDirectory(paths.directory)
-    const handle = await open(paths.data, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o666)
-    return new PartialFile(owner, version, handle, { fetch: new FileFetch(version.size), startedAgain: recorded !== undefined && !same })
+    await forgetRecord(paths.directory, paths.record, disk)
+    await disk.rm(paths.data, { force: true })
+    const handle = await disk.open(paths.data, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o666)
+    return new PartialFile(owner, version, { disk, handle }, { fetch: new FileFetch(version.size), startedAgain: recorded !== undefined && !same })
   } catch (error) {
     throw toDiskError(error, paths.data)
   }
 }
 
 /** @returns undefined when the data is not a plain file of ours that holds what the record claims */
-async function resume(data: string, fetch: FileFetch): Promise<{ handle: FileHandle; fetch: FileFetch } | undefined> {
-  let handle: FileHandle
+async function resume(data: string, fetch: FileFetch, disk: Disk): Promise<{ handle: DiskFile; fetch: FileFetch } | undefined> {
+  let handle: DiskFile
   try {
-    handle = await open(data, constants.O_RDWR | NO_FOLLOW)
+    handle = await disk.open(data, constants.O_RDWR | NO_FOLLOW)
   } catch (error) {
     const code = systemCode(error)
     if (code === 'ENOENT' || code === 'ELOOP' || code === 'EACCES') return undefined
@@ -267,10 +285,10 @@ async function resume(data: string, fetch: FileFetch): Promise<{ handle: FileHan
   return undefined
 }
 
-async function readRecord(file: string, { peerId, path }: PartialOwner): Promise<Recorded | undefined> {
+async function readRecord(file: string, { peerId, path }: PartialOwner, disk: Disk): Promise<Recorded | undefined> {
   let stored: Uint8Array
   try {
-    stored = await readFile(file)
+    stored = await disk.readFile(file)
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error

@@ -132,7 +132,7 @@ export async function requestIntroduction(connection: PeerConnection, request: O
 }
 
 /** Sends a request on a new stream and has its answer read; ends the stream whatever happens. */
-async function ask<T>(
+export async function ask<T>(
   connection: PeerConnection, request: PeerRequest, options: RequestOptions, read: (frames: FrameStream) => Promise<T>,
 ): Promise<T> {
   const { signal, noProgressMs = NO_PROGRESS_MS } = options
@@ -180,15 +180,21 @@ function observed(stream: PeerStream, onProgress: () => void): PeerStream {
 
 type AnswerOf<T extends PeerAnswer['type']> = Extract<PeerAnswer, { type: T }>
 
-async function readAnswer<T extends PeerAnswer['type']>(frames: FrameStream, type: T, maxBytes: number): Promise<AnswerOf<T>> {
-  const body = await frames.readFrame(maxBytes)
-  if (body === null) throw badAnswer('it ended without an answer')
-  const answer = decodeAnswer(body)
-  if (!answer.ok) throw badAnswer(answer.error.message)
-  const { value } = answer
+export async function readAnswer<T extends PeerAnswer['type']>(frames: FrameStream, type: T, maxBytes: number): Promise<AnswerOf<T>> {
+  const value = await readAnyAnswer(frames, maxBytes)
+  if (value === null) throw badAnswer('it ended without an answer')
   if (value.type === 'error') throw errorFromPeer(value)
   if (value.type !== type) throw badAnswer(`it answers with “${value.type}”, not “${type}”`)
   return value as AnswerOf<T>
+}
+
+/** @returns null when the stream ends instead */
+export async function readAnyAnswer(frames: FrameStream, maxBytes: number): Promise<PeerAnswer | null> {
+  const body = await frames.readFrame(maxBytes)
+  if (body === null) return null
+  const answer = decodeAnswer(body)
+  if (!answer.ok) throw badAnswer(answer.error.message)
+  return answer.value
 }
 
 /** What a peer's error is to us. */
@@ -197,7 +203,7 @@ export function errorFromPeer({ code, message }: AnswerOf<'error'>): CodedError 
 }
 
 /** Nothing may follow an answer: whoever sends more speaks another protocol or tries something. */
-async function expectEnd(frames: FrameStream): Promise<void> {
+export async function expectEnd(frames: FrameStream): Promise<void> {
   if ((await frames.readExactly(new Uint8Array(1))) !== 0) throw badAnswer('it sends more than its answer')
 }
 
@@ -219,6 +225,6 @@ function belongs({ path, recursive }: ListRequest, entry: Entry, { entries }: Li
   return recursive ? isBelow(entry.path, path) : parentOf(entry.path) === path
 }
 
-function badAnswer(message: string): CodedError {
+export function badAnswer(message: string): CodedError {
   return new CodedError('bad-answer', message)
 }

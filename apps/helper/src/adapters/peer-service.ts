@@ -1,5 +1,5 @@
 import {
-  CodedError, type GossipRequest, type IntroduceRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
+  type BundleRequest, CodedError, type GossipRequest, type IntroduceRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
   type SharePath, decodeRequest, encodeAnswer,
 } from '@harddrive-party/protocol'
 import { createHash } from 'node:crypto'
@@ -8,7 +8,9 @@ import { UploadMeter } from '../core/upload-meter.ts'
 import { type UploadInput, type UploadLimits, UPLOAD_LIMITS, UploadScheduler } from '../core/upload-scheduler.ts'
 import type { UploadStatus } from '../network/network-api.ts'
 import { type Clock, drive, systemClock } from './drive.ts'
+import { sendBundle } from './bundle-sender.ts'
 import { FrameStream } from './frame-stream.ts'
+import { createRangeHasher } from './range-hasher.ts'
 import type { RangeLease, ShareReader } from './share-reader.ts'
 import type { PeerConnection, PeerStream } from './transport.ts'
 
@@ -64,6 +66,7 @@ class Service implements PeerService {
   readonly #options: PeerServiceOptions
   readonly #clock: Clock
   readonly #meter = new UploadMeter()
+  readonly #hasher: ReturnType<typeof createRangeHasher>
   readonly #slots: { input(input: Exclude<UploadInput, { type: 'tick' }>): void; close(): void }
   readonly #pending = new Map<number, PendingRead>()
   readonly #loads = new Map<PeerId, PeerLoad>()
@@ -76,6 +79,7 @@ class Service implements PeerService {
   constructor(options: PeerServiceOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
+    this.#hasher = createRangeHasher(this.#clock)
     const scheduler = new UploadScheduler(options.limits ?? UPLOAD_LIMITS)
     this.#slots = drive<Exclude<UploadInput, { type: 'tick' }>, { type: 'grant' | 'evict'; id: number }>(
       scheduler,
@@ -155,6 +159,12 @@ class Service implements PeerService {
       }
       case 'read':
         return this.#read(connection, frames, request, cut)
+      case 'bundle':
+        return this.#bundle(connection, frames, request, cut)
+      case 'hashes': {
+        const read = (range: Omit<ReadRequest, 'type'>) => this.#options.reader.readRange(range, { signal: cut.signal })
+        return this.#send(frames, await this.#hasher.hash(connection.peerId, request, read, { signal: cut.signal }), cut)
+      }
       case 'gossip':
       case 'introduce': {
         if (this.#options.signal === undefined) throw new CodedError('unsupported', 'this request is not known here')
@@ -195,6 +205,29 @@ class Service implements PeerService {
       } finally {
         this.#meter.reading(this.#clock.now(), connection.peerId, request.path, -1)
       }
+    } finally {
+      this.#pending.delete(id)
+      this.#slots.input({ type: 'end', id })
+      this.#busy(connection, -1)
+    }
+  }
+
+  /** Counts as one read: its bytes are bounded as those of one. */
+  async #bundle(connection: PeerConnection, frames: FrameStream, request: BundleRequest, cut: AbortController): Promise<void> {
+    const id = this.#nextRead++
+    const { peerId } = connection
+    this.#busy(connection, 1)
+    try {
+      await this.#slot(id, peerId, cut)
+      this.#reportSoon()
+      await sendBundle(request, {
+        read: ({ path, size, mtime }) => this.#options.reader.readRange({ path, start: 0, end: size, expect: { size, mtime } }, { signal: cut.signal }),
+        write: async (bytes) => {
+          await frames.stream.write(bytes)
+          this.#slots.input({ type: 'progress', id })
+        },
+        onSent: ({ path, size }) => this.#meter.sent(this.#clock.now(), peerId, path, size),
+      })
     } finally {
       this.#pending.delete(id)
       this.#slots.input({ type: 'end', id })

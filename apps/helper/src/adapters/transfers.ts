@@ -9,7 +9,7 @@ import { TransferQueue } from '../core/transfer-queue.ts'
 import { BEGUN, FAILED, type WishPage, type WishRecord, hasEnded, newWish, noticesOf } from '../core/wish.ts'
 import type { Transfers } from '../control/services.ts'
 import type { FileJob, NetworkApi, NetworkEvent } from '../network/network-api.ts'
-import { makeDirectories, partsBelow } from './download-path.ts'
+import { makeDirectoryTree, partsBelow } from './download-path.ts'
 import type { Store } from './store.ts'
 import { transferFilesPage } from './transfer-files.ts'
 import { listWish } from './wish-lister.ts'
@@ -160,15 +160,17 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   async function load(id: string, number: number): Promise<void> {
     const page = storedPage(id, number)
     const record = queue.record(id)
-    for (const { isDirectory, local } of page?.rows ?? []) {
-      if (!isDirectory || record?.target === null || record === undefined || hasEnded(record.phase)) continue
-      try {
-        await makeDirectories(record.downloadDirectory, partsBelow(record.downloadDirectory, join(record.target, local)))
-      } catch (error) {
-        log?.warn({ err: error, id }, 'a folder could not be made')
-      }
-    }
+    if (page !== undefined && record?.target != null && !hasEnded(record.phase)) await makeFolders(record, page)
     feed({ type: 'page', id, number, page })
+  }
+
+  async function makeFolders({ id, target, downloadDirectory: below }: WishRecord, { rows }: WishPage): Promise<void> {
+    try {
+      const paths = rows.flatMap(({ isDirectory, local }) => (isDirectory ? [partsBelow(below, join(target ?? below, local))] : []))
+      for (const error of await makeDirectoryTree(below, paths)) log?.warn({ err: error, id }, 'a folder could not be made')
+    } catch (error) {
+      log?.warn({ err: error, id }, 'folders could not be made')
+    }
   }
 
   function storedPage(id: string, number: number): WishPage | undefined {
