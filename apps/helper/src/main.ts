@@ -50,9 +50,7 @@ export interface HelperOptions {
   /** Joined besides those of before, and kept. */
   readonly topics?: readonly string[]
   /** For this run, instead of what was set. */
-  readonly meeting?: Partial<Pick<Settings, 'localDiscovery' | 'portMapping' | 'mqttBrokers'>>
-  /** Pass on what connected peers ask of each other; default true. */
-  readonly introductions?: boolean
+  readonly meeting?: Partial<Pick<Settings, 'localDiscovery' | 'portMapping' | 'introductions' | 'mqttBrokers'>>
   /** Absent = the one of last time, at first any. */
   readonly udpPort?: number
   readonly verbose: boolean
@@ -211,7 +209,6 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
       policy: helperState.policy(),
       uiOrigins: [ui],
       verbose: options.verbose,
-      introductions: options.introductions ?? true,
       ...reachOf(settings.current()),
     },
     entry: fileURLToPath(new URL('./network-main.js', import.meta.url)),

@@ -26,7 +26,7 @@ const SNAPSHOT: ControlSnapshot = {
     downloadDirectory: '/d', freeBytes: 1e9, startedAt: 1,
   },
   peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }],
-  settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, mqttBrokers: [] },
+  settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
 }
 
 const REPORT: DoctorReport = {

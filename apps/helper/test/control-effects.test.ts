@@ -65,9 +65,9 @@ describe('what a UI decides reaches the network process', () => {
 
   it('how to meet', async () => {
     await api.joinTopic({ topic: 'Book  Club' })
-    expect(told()).toMatchObject({ topics: ['book club'], mdns: true, portMapping: true, passMeOn: true })
-    await api.updateSettings({ localDiscovery: false, portMapping: false, passMeOn: false, mqttBrokers: ['mqtt://broker.example'] })
-    expect(told()).toEqual({ topics: ['book club'], mdns: false, portMapping: false, passMeOn: false, mqttBrokers: ['mqtt://broker.example'] })
+    expect(told()).toMatchObject({ topics: ['book club'], mdns: true, portMapping: true, passMeOn: true, introductions: true })
+    await api.updateSettings({ localDiscovery: false, portMapping: false, passMeOn: false, introductions: false, mqttBrokers: ['mqtt://broker.example'] })
+    expect(told()).toEqual({ topics: ['book club'], mdns: false, portMapping: false, passMeOn: false, introductions: false, mqttBrokers: ['mqtt://broker.example'] })
     await api.leaveTopic({ topic: 'book club' })
     expect(told()).toMatchObject({ topics: [] })
     for (let i = 0; i < 32; i++) await api.joinTopic({ topic: `topic ${i}` })

@@ -43,7 +43,7 @@ class Side {
     this.network = await openNetwork({
       config: {
         identitySeed: Buffer.from(this.#seed).toString('hex'), udpPort: 0, loopbackOnly: true, stunServers: [], indexDirectory: join(base, 'index'),
-        downloadDirectory: base, shares: [], policy: this.policy, uiOrigins: [], verbose: false, mdns: false, mqttBrokers: [], topics: [], portMapping: false, passMeOn: true,
+        downloadDirectory: base, shares: [], policy: this.policy, uiOrigins: [], verbose: false, mdns: false, mqttBrokers: [], topics: [], portMapping: false, passMeOn: true, introductions: true,
       },
       emit: (event) => {
         this.events.push(event)

@@ -11,7 +11,7 @@ const ENTRY = fileURLToPath(new URL('./fake-network-main.mjs', import.meta.url))
 const POLICY: Policy = { codeSecret: '00', knownSecret: '11', askBeforeAccepting: false, peers: [] }
 const CONFIG: NetworkConfig = {
   identitySeed: '', udpPort: 0, loopbackOnly: true, stunServers: [], indexDirectory: '/index', downloadDirectory: '/downloads', shares: [], policy: POLICY,
-  uiOrigins: [], verbose: false, mdns: false, mqttBrokers: [], topics: [], portMapping: false, passMeOn: false,
+  uiOrigins: [], verbose: false, mdns: false, mqttBrokers: [], topics: [], portMapping: false, passMeOn: false, introductions: true,
 }
 
 interface Watched {

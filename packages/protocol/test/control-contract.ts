@@ -81,7 +81,7 @@ const SNAPSHOT = v.strictObject({
   shares: v.array(SHARE),
   settings: v.strictObject({
     askBeforeAccepting: v.boolean(), downloadDirectory: v.string(), topics: v.array(v.string()), localDiscovery: v.boolean(), portMapping: v.boolean(), passMeOn: v.boolean(),
-    mqttBrokers: v.array(v.string()),
+    introductions: v.boolean(), mqttBrokers: v.array(v.string()),
   }),
   topics: v.array(TOPIC),
 })
@@ -299,7 +299,7 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
 
     it('switches ways of meeting on and off', async () => {
       const { settings } = await api.snapshot()
-      for (const name of ['localDiscovery', 'portMapping', 'passMeOn'] as const) {
+      for (const name of ['localDiscovery', 'portMapping', 'passMeOn', 'introductions'] as const) {
         expect(await api.updateSettings({ [name]: !settings[name] })).toMatchObject({ [name]: !settings[name] })
       }
       expect(await api.updateSettings({ mqttBrokers: ['mqtts://broker.example:8883'] })).toMatchObject({ mqttBrokers: ['mqtts://broker.example:8883'] })

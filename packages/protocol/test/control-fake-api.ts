@@ -20,6 +20,6 @@ export function emptySnapshot(seq: number): ControlSnapshot {
       version: '0', peerId: ME, name: 'Me', natKind: 'unknown', udp: { v4: null, v6: null }, addresses: [], network: 'ready', downloadDirectory: '/d', freeBytes: null, startedAt: 0,
     },
     peers: [], transfers: [], uploads: [], shares: [], topics: [],
-    settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: [], localDiscovery: true, portMapping: true, passMeOn: true, mqttBrokers: [] },
+    settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: [], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
   }
 }

@@ -94,6 +94,6 @@ export function createHelperState(options: HelperStateOptions): HelperState {
 }
 
 /** Settings in the words of the network process. */
-export function reachOf({ localDiscovery, mqttBrokers, topics, portMapping, passMeOn }: Settings): ReachSettings {
-  return { mdns: localDiscovery, mqttBrokers, topics, portMapping, passMeOn }
+export function reachOf({ localDiscovery, mqttBrokers, topics, portMapping, passMeOn, introductions }: Settings): ReachSettings {
+  return { mdns: localDiscovery, mqttBrokers, topics, portMapping, passMeOn, introductions }
 }

@@ -15,6 +15,7 @@ const SAVED = v.object({
   localDiscovery: v.exactOptional(v.fallback(v.boolean(), true)),
   portMapping: v.exactOptional(v.fallback(v.boolean(), true)),
   passMeOn: v.exactOptional(v.fallback(v.boolean(), true)),
+  introductions: v.exactOptional(v.fallback(v.boolean(), true)),
   mqttBrokers: v.exactOptional(v.fallback(v.array(v.string()), [])),
 })
 
@@ -22,7 +23,9 @@ const KEY = 'settings'
 
 /** What nobody has changed. */
 export function defaultSettings(downloadDirectory: string): Settings {
-  return { askBeforeAccepting: false, downloadDirectory, topics: [], localDiscovery: true, portMapping: true, passMeOn: true, mqttBrokers: DEFAULT_MQTT_BROKERS }
+  return {
+    askBeforeAccepting: false, downloadDirectory, topics: [], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: DEFAULT_MQTT_BROKERS,
+  }
 }
 
 /**

@@ -47,6 +47,8 @@ export interface ReachSettings {
   readonly portMapping: boolean
   /** Let connected peers tell others how to reach us. */
   readonly passMeOn: boolean
+  /** Pass on what connected peers ask of each other. */
+  readonly introductions: boolean
 }
 
 /** Sent once, before anything else. */
@@ -64,8 +66,6 @@ export interface NetworkConfig extends ReachSettings {
   readonly policy: Policy
   /** Origins of the UI, which may embed what the files origin serves. */
   readonly uiOrigins: readonly string[]
-  /** Pass on what connected peers ask of each other; default true. */
-  readonly introductions?: boolean
   readonly verbose: boolean
 }
 

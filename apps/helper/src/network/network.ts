@@ -189,7 +189,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       self, policy, links, ownRecord: () => record?.current, log: (message, details) => log.debug(details ?? {}, message),
       open: (signed) => void (punching && openWay(punching, placeOf(ownReach(), config.loopbackOnly), signed, closed)),
     })
-    signalling.setHelpsOthers(config.introductions ?? true)
+    signalling.setHelpsOthers(reach.introductions)
     meeting = openMeeting({
       self, seed, port: transport.ports.v4 ?? transport.ports.v6, lanSecret, settings: reach, policy, connect, emit,
       ownRecord: () => record?.current,
@@ -253,6 +253,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       own?.setPortMapping(args.portMapping)
       if (typeof transport !== 'string') transport.setKnockSecrets(knockSecrets())
       record?.update({ passOn: args.passMeOn })
+      signalling?.setHelpsOthers(args.introductions)
       meeting?.set(reach)
     },
     reachReport: async () => ({ own: ownReach(), discovery: meeting?.report() ?? { mdns: false, topics: [], brokers: [] }, peers: links?.attempts() ?? [] }),

@@ -35,7 +35,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
   let shareNumber = 0
   let settings: Settings = {
     askBeforeAccepting: false, downloadDirectory: '/home/robin/Downloads/harddrive-party', topics: world.topics, localDiscovery: true, portMapping: true, passMeOn: true,
-    mqttBrokers: ['mqtts://broker.example:8883', 'mqtts://meet.example:8883'],
+    introductions: true, mqttBrokers: ['mqtts://broker.example:8883', 'mqtts://meet.example:8883'],
   }
   let devices: DeviceInfo[] = [
     { deviceId: 'd1'.repeat(32), name: 'Chrome on Linux', kind: 'browser', pairedAt: startedAt - 86_400_000, lastUsedAt: startedAt, current: true },

@@ -252,6 +252,8 @@ export interface Settings {
   readonly portMapping: boolean
   /** Let connected peers tell others how to reach me. */
   readonly passMeOn: boolean
+  /** Help peers that we are connected to find each other. */
+  readonly introductions: boolean
   /** Brokers over which topics are announced, `mqtts://host:port`; none is contacted while there is no topic. */
   readonly mqttBrokers: readonly string[]
 }

@@ -98,6 +98,7 @@ const SCHEMAS = {
     localDiscovery: v.exactOptional(flag),
     portMapping: v.exactOptional(flag),
     passMeOn: v.exactOptional(flag),
+    introductions: v.exactOptional(flag),
     mqttBrokers: v.exactOptional(v.pipe(v.array(broker, 'must be a list'), v.maxLength(MAX_BROKERS, `must be at most ${MAX_BROKERS}`))),
   }),
   joinTopic: topic,

@@ -26,7 +26,6 @@ export async function startCommand(options: StartOptions, output: Output): Promi
     loopbackOnly: options.loopbackOnly === true,
     topics: options.topic,
     meeting: meetingOf(options),
-    introductions: options.introductions,
     ...(options.udpPort === undefined ? {} : { udpPort: options.udpPort }),
     verbose: options.verbose === true,
   })
@@ -51,11 +50,12 @@ function stunServersOf({ stun, stunServer, loopbackOnly }: StartOptions): readon
 }
 
 /** Of what is not said, the settings decide; on loopback only, nobody else is looked for unless it is said. */
-function meetingOf({ mdns, portMapping, mqtt, mqttBroker, loopbackOnly }: StartOptions): NonNullable<HelperOptions['meeting']> {
+function meetingOf({ mdns, portMapping, introductions, mqtt, mqttBroker, loopbackOnly }: StartOptions): NonNullable<HelperOptions['meeting']> {
   const isAlone = loopbackOnly === true
   return {
     ...(!mdns || isAlone ? { localDiscovery: false } : {}),
     ...(!portMapping || isAlone ? { portMapping: false } : {}),
+    ...(introductions ? {} : { introductions: false }),
     ...(!mqtt ? { mqttBrokers: [] } : mqttBroker.length > 0 || isAlone ? { mqttBrokers: mqttBroker } : {}),
   }
 }

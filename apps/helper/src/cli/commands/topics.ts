@@ -38,6 +38,7 @@ const SWITCHES = {
   'local-discovery': 'localDiscovery',
   'port-mapping': 'portMapping',
   'pass-me-on': 'passMeOn',
+  introductions: 'introductions',
 } as const satisfies Record<string, keyof Settings>
 
 export const SWITCH_NAMES = Object.keys(SWITCHES)

@@ -27,6 +27,8 @@ export const settings = {
     mappingHint: 'Bittet deinen Router, Peers hereinzulassen. So erreichen dich mehr Leute.',
     passOn: 'Freunde dürfen mich weitersagen',
     passOnHint: 'Verbundene Peers dürfen anderen sagen, wie du zu erreichen bist. Wer sich verbinden darf, entscheidest weiter du.',
+    introduce: 'Freunde einander vorstellen',
+    introduceHint: 'Hilft verbundenen Peers, einander zu finden. Hier gehen nur Adressen durch, nie Dateien.',
     servers: 'Treffpunkte',
     serversHint: 'Nur für Themen. Sie sehen weder deine Themen noch, wer du bist. Eine Adresse je Zeile; es geht auch ohne.',
     saveServers: 'Treffpunkte speichern',

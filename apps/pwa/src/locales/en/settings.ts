@@ -27,6 +27,8 @@ export const settings = {
     mappingHint: 'Asks your router to let peers in. More people can reach you.',
     passOn: 'Let friends pass me on',
     passOnHint: 'Peers you are connected to may tell others how to reach you. Who may connect is still decided by you.',
+    introduce: 'Introduce friends to each other',
+    introduceHint: 'Helps peers you are connected to find each other. Only addresses pass through here, never files.',
     servers: 'Meeting servers',
     serversHint: 'Used for topics only. They see neither your topics nor who you are. One address per line; none is fine.',
     saveServers: 'Save servers',
