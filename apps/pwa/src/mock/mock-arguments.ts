@@ -10,6 +10,9 @@ export function checkArguments(method: ControlMethod, args: unknown): void {
     if (!code.ok) throw new CodedError('bad-request', `code: ${code.error.message}`)
   }
   // What only the helper's own system can tell.
-  const { directory } = (args ?? {}) as { directory?: unknown }
-  if (typeof directory === 'string' && !directory.startsWith('/')) throw new CodedError('bad-request', 'directory: must be absolute')
+  const given = (args ?? {}) as Readonly<Record<string, unknown>>
+  for (const name of ['directory', 'downloadDirectory']) {
+    const directory = given[name]
+    if (typeof directory === 'string' && !directory.startsWith('/')) throw new CodedError('bad-request', `${name}: must be absolute`)
+  }
 }
