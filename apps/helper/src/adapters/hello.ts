@@ -1,5 +1,5 @@
 import {
-  CodedError, GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES, addressScope, decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, formatEndpoint,
+  CHANGES_CAPABILITY, CodedError, GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES, addressScope, decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, formatEndpoint,
   parseEndpoint,
 } from '@harddrive-party/protocol'
 import type { Endpoint, ErrorCode, Fault, HelloMessage } from '@harddrive-party/protocol'
@@ -12,7 +12,7 @@ import type { PeerStream } from './transport.ts'
 export const PROTOCOL_VERSION = 1
 
 /** What this helper understands beyond what every helper does. */
-const CAPABILITIES = [GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY] as const
+const CAPABILITIES = [GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, CHANGES_CAPABILITY] as const
 
 /** `wait` may be repeated, to show that somebody is still there; this many are more than a day of one a minute. */
 const MAX_WAITS = 2_000

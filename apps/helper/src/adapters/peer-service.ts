@@ -1,5 +1,5 @@
 import {
-  type BundleRequest, CodedError, type GossipRequest, type IntroduceRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
+  type BundleRequest, type ChangedRequest, CodedError, type GossipRequest, type IntroduceRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
   type SharePath, decodeRequest, encodeAnswer,
 } from '@harddrive-party/protocol'
 import { createHash } from 'node:crypto'
@@ -30,7 +30,7 @@ export interface PeerServiceOptions {
   /** What peers are fetching, whenever it has changed, at most every UPLOADS_INTERVAL_MS; an empty list when it is over. */
   readonly onUploads: (uploads: readonly UploadStatus[]) => void
   /** Answers what is not about files; absent = `unsupported`. @throws CodedError what is to be answered instead */
-  readonly signal?: (connection: PeerConnection, request: GossipRequest | IntroduceRequest, options: { signal: AbortSignal }) => Promise<PeerAnswer>
+  readonly signal?: (connection: PeerConnection, request: GossipRequest | IntroduceRequest | ChangedRequest, options: { signal: AbortSignal }) => Promise<PeerAnswer>
   readonly log?: (message: string) => void
   /** Absent = `connection.setBusy`. For an owner that also fetches over the same connection. */
   readonly setBusy?: (connection: PeerConnection, busy: boolean) => void
@@ -166,7 +166,8 @@ class Service implements PeerService {
         return this.#send(frames, await this.#hasher.hash(connection.peerId, request, read, { signal: cut.signal }), cut)
       }
       case 'gossip':
-      case 'introduce': {
+      case 'introduce':
+      case 'changed': {
         if (this.#options.signal === undefined) throw new CodedError('unsupported', 'this request is not known here')
         const { signal } = this.#options
         return this.#send(frames, await signal(connection, request, { signal: cut.signal }), cut)

@@ -21,6 +21,8 @@ export interface ShareIndexReader {
   list(request: ListRequest, options?: ListOptions): Promise<ListPage>
   /** @returns the entry, and where it is on disk; undefined when the index does not have it */
   find(path: SharePath, options?: Visibility): { readonly entry: Entry; readonly root: SharedRoot; readonly file: string } | undefined
+  /** Of all shares that may be seen: another text when something about them has changed. */
+  state(options?: Visibility): string
   /** The shares changed. */
   setShares(shares: readonly SharedRoot[]): void
   close(): Promise<void>

@@ -151,6 +151,8 @@ export type NetworkEvent =
   | { readonly type: 'peer-known'; readonly peerId: PeerId; readonly knockSecret: string; readonly addresses: readonly string[]; readonly worked?: readonly string[] }
   /** A newer signed record (hex) of somebody we know, and the knock secret in it: remember both. */
   | { readonly type: 'peer-record'; readonly peerId: PeerId; readonly record: string; readonly knockSecret: string }
+  /** What we see of its shares is another state than before; `revision` is the same for the same state. Also said soon after it connects. */
+  | { readonly type: 'peer-changed'; readonly peerId: PeerId; readonly revision: string }
   | { readonly type: 'file-progress'; readonly jobId: string; readonly bytes: number; readonly bytesPerSecond: number }
   /**
    * Nothing comes in yet: the peer serves others first (`place`, 1 = next), or a rate limit of ours lets nothing in just now (`null`).

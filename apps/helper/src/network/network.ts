@@ -17,6 +17,7 @@ import { openPeerService } from '../adapters/peer-service.ts'
 import { type Punching, openPunching } from '../adapters/punching.ts'
 import { rememberedRecord } from '../adapters/remembered-records.ts'
 import { type QuicOptions, type QuicTransport, openQuicTransport } from '../adapters/quic/quic-transport.ts'
+import { openShareChanges } from '../adapters/share-changes.ts'
 import { openShareIndexReader } from '../adapters/share-index-reader.ts'
 import { openShareReader } from '../adapters/share-reader.ts'
 import { type Signalling, openSignalling } from '../adapters/signalling.ts'
@@ -26,6 +27,7 @@ import { MAIN_SOCKET } from '../adapters/udp-socket.ts'
 import { VERSION } from '../version.ts'
 import { type OwnPlace, placeOf } from '../core/dial-candidates.ts'
 import type { OwnReach } from '../core/own-reach.ts'
+import { shareView } from '../core/share-view.ts'
 import type { NetworkApi, NetworkConfig, NetworkEvent, ReachSettings } from './network-api.ts'
 
 export interface NetworkOptions {
@@ -65,11 +67,20 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   }
 
   let signalling: Signalling | undefined
+  let { shares } = config
+  const changes = openShareChanges({
+    secret: Buffer.from(config.identitySeed, 'hex'),
+    connection: connectionTo,
+    stateFor: (peerId) => index.state({ visible: shareView(shares, peerId) }),
+    emit,
+    log: (message, details) => log.debug(details ?? {}, message),
+  })
   const service = openPeerService({
     reader,
     onUploads: (uploads) => emit({ type: 'uploads', uploads }),
     setBusy: (connection, isBusy) => busy.set('serving', connection, isBusy),
     signal: async (connection, request, options) => {
+      if (request.type === 'changed') return changes.answer(connection.peerId, request)
       if (signalling === undefined) throw new CodedError('unsupported', 'not yet')
       return signalling.answer(connection, request, options)
     },
@@ -148,7 +159,10 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       serve: (connection, stream) => service.serve(connection, stream),
       log: (message, details) => log.debug(details ?? {}, message),
       onRecord: (signed) => emit({ type: 'peer-record', ...rememberedRecord(signed) }),
-      onPresence: (peerId, capabilities) => signalling?.onPresence(peerId, capabilities),
+      onPresence: (peerId, capabilities) => {
+        signalling?.onPresence(peerId, capabilities)
+        changes.onPresence(peerId, capabilities)
+      },
       onTrying: (keyHash, knockSecret) => signalling?.onTrying(keyHash, knockSecret),
     })
   }
@@ -206,6 +220,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     const unmapped = own?.close()
     record?.close()
     signalling?.close()
+    changes.close()
     const goodbye = meeting?.close()
     // First what is on disk, then the goodbyes; a peer that hears goodbye stops asking.
     await jobs.close()
@@ -243,7 +258,11 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     startFiles: async (args) => jobs.start(args.jobs),
     stopFile: async ({ jobId, discard, partial }) => jobs.stop(jobId, discard, partial),
     grantFile: async (grant) => ({ url: files.grant(grant) }),
-    sharesChanged: async ({ shares }) => index.setShares(shares),
+    sharesChanged: async (next) => {
+      shares = next.shares
+      index.setShares(shares)
+      changes.sharesChanged()
+    },
     setDownloadDirectory: async ({ directory }) => {
       jobs.setDownloadDirectory(directory)
       downloadDirectory = directory
