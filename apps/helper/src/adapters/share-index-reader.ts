@@ -52,6 +52,10 @@ export function openShareIndexReader(options: { readonly directory: string; read
       const { size, mtime } = place
       return { entry: { path, size, mtime, isDirectory: place.directoryId !== undefined }, root, file: join(root.directory, ...parts) }
     },
+    state: ({ visible } = {}) => {
+      tables.root.resetReadTxn()
+      return JSON.stringify(visibleOf(shares, visible).map((root) => [root.shareId, root.name, readGeneration(tables, root)?.generation ?? 0]))
+    },
     setShares: (next) => {
       shares = sortShares(next)
     },
