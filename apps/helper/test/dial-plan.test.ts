@@ -109,7 +109,7 @@ describe('punching in a dial plan', () => {
     expect(plan.step(PUNCH_DELAY_MS - 1, { type: 'tick' })).toEqual([])
     expect(plan.step(PUNCH_DELAY_MS, { type: 'tick' })).toEqual([punch])
     expect(plan.deadline).toBe(LATE_DIAL_MS)
-    expect(plan.step(LATE_DIAL_MS, { type: 'tick' })).toEqual([{ type: 'attempt', attempt: 1, candidate: far[0] }])
+    expect(plan.step(LATE_DIAL_MS, { type: 'tick' })).toEqual([{ type: 'attempt', attempt: 1, candidate: far[0], late: true }])
   })
 
   it('begins at once where there is nothing else to try', () => {

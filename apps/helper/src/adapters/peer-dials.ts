@@ -16,6 +16,8 @@ type PunchEffect = Extract<LinksEffect, { type: 'punch' }>
 export interface PeerDialsOptions {
   readonly transport: Pick<Transport, 'dial'>
   readonly punching: Punching | null
+  /** How what nobody has asked for reaches us over IPv4: as it is, through a port that our router keeps open, or not at all. Absent = not known. */
+  inward?(): 'open' | 'mapped' | 'closed'
   onConnected(dial: number, connection: PeerConnection, reachedAt: Endpoint, kind: PeerPath['kind']): void
   onFailed(dial: number, fault: Fault<ErrorCode>, patient: boolean): void
   log(message: string, details?: Record<string, unknown>): void
@@ -34,6 +36,8 @@ export class PeerDials {
   readonly #attempts = new AttemptLog<ReachAttempt['outcome']>()
   /** By key hash. */
   readonly #punched = new Map<string, Endpoint>()
+  /** Key hashes of those towards whom a way is being opened. */
+  readonly #opening = new Set<string>()
 
   constructor(options: PeerDialsOptions) {
     this.#options = options
@@ -41,8 +45,8 @@ export class PeerDials {
   }
 
   async dial(effect: DialEffect): Promise<void> {
-    const { dial, candidate: { endpoint, source } } = effect
-    const kind = source === 'mapping' ? 'mapped' : pathKind(endpoint)
+    const { dial, candidate: { endpoint, source }, late = false } = effect
+    const kind = source === 'mapping' ? 'mapped' : late && isBehindNat(endpoint) ? 'punched' : pathKind(endpoint)
     const controller = this.#begin(dial)
     const record = this.#record(effect, endpoint, source, kind)
     await this.#connect(effect, endpoint, kind, controller, record)
@@ -56,7 +60,9 @@ export class PeerDials {
     const keyHash = keyHashOfExpected(effect)
     const controller = this.#begin(dial)
     const record = this.#record(effect, first.endpoint, first.source, 'punched')
+    this.#opening.add(keyHash)
     const outcome = await punching.punch({ keyHash, candidates, nat, eager, knockSecret: Buffer.from(knockSecret, 'hex') }, { signal: controller.signal })
+    this.#opening.delete(keyHash)
     if (outcome.type === 'failed') return this.#punchFailed(dial, outcome, controller, record)
     const { path } = outcome
     const { endpoint, packets } = path
@@ -92,8 +98,12 @@ export class PeerDials {
   kindOf({ peerId, remote }: PeerConnection): PeerPath['kind'] {
     const keyHash = keyHashText(peerId)
     this.#attempts.name(keyHash, peerId)
+    if (!isBehindNat(remote)) return pathKind(remote)
     const punched = this.#punched.get(keyHash)
-    return punched && punched.host === remote.host && punched.port === remote.port && isBehindNat(remote) ? 'punched' : pathKind(remote)
+    if (punched && punched.host === remote.host && punched.port === remote.port) return 'punched'
+    const inward = this.#options.inward?.() ?? 'open'
+    if (inward === 'mapped') return 'mapped'
+    return inward === 'closed' && this.#opening.has(keyHash) ? 'punched' : 'direct'
   }
 
   #begin(dial: number): AbortController {

@@ -34,6 +34,8 @@ export interface PeerLinksOptions {
   readonly punching?: Punching
   /** Where we are; absent = not known. */
   place?(): OwnPlace
+  /** As in `PeerDialsOptions`. */
+  inward?(): 'open' | 'mapped' | 'closed'
   readonly self: PeerId
   /** Program and version, for people reading logs. */
   readonly agent: string

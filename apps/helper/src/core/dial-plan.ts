@@ -32,7 +32,8 @@ export type DialInput =
   | { readonly type: 'tick' }
 
 export type DialEffect =
-  | { readonly type: 'attempt'; readonly attempt: number; readonly candidate: ReachCandidate }
+  /** `late`: what stands in front of it has been knocked at before. */
+  | { readonly type: 'attempt'; readonly attempt: number; readonly candidate: ReachCandidate; readonly late?: boolean }
   /** Open a way through the NATs between us, and connect on it: an attempt like the others. */
   | { readonly type: 'punch'; readonly attempt: number; readonly candidates: readonly ReachCandidate[] }
   | { readonly type: 'abort-attempt'; readonly attempt: number }
@@ -138,7 +139,7 @@ export class DialPlan implements Machine<DialInput, DialEffect> {
       const attempt = this.#next++
       this.#running.set(attempt, now + HANDSHAKE_TIMEOUT_MS)
       this.#nextAt = this.#next < this.#candidates.length ? this.#notBefore(now + ATTEMPT_STAGGER_MS) : undefined
-      effects.push({ type: 'attempt', attempt, candidate })
+      effects.push({ type: 'attempt', attempt, candidate, ...(attempt >= this.#lateFrom && { late: true }) })
     }
     if (this.#punchAt !== undefined && this.#punchAt <= now) {
       this.#punchAt = undefined

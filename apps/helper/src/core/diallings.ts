@@ -106,7 +106,7 @@ export class Diallings {
         this.#dials.set(dial, { dialling, attempt: effect.attempt })
         const { knockSecret, expect, nat, eager } = dialling
         if (effect.type === 'punch') return this.#options.order({ type: 'punch', dial, candidates: effect.candidates, nat, eager, knockSecret, expect })
-        return this.#options.order({ type: 'dial', dial, candidate: effect.candidate, knockSecret, expect })
+        return this.#options.order({ type: 'dial', dial, candidate: effect.candidate, ...(effect.late && { late: true }), knockSecret, expect })
       }
       case 'abort-attempt': {
         const dial = dialling.dials.get(effect.attempt)

@@ -77,6 +77,8 @@ export type LinksInput =
 export type LinksEffect =
   | {
     readonly type: 'dial'; readonly dial: number; readonly candidate: ReachCandidate; readonly knockSecret: string
+    /** It is behind a NAT that has been knocked at before. */
+    readonly late?: boolean
     readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
   }
   /** Open a way through the NATs and dial on it; ends like a `dial`. Joins sparse punching that goes on. */

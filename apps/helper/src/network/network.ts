@@ -30,6 +30,11 @@ import type { OwnReach } from '../core/own-reach.ts'
 import { shareView } from '../core/share-view.ts'
 import type { NetworkApi, NetworkConfig, NetworkEvent, ReachSettings } from './network-api.ts'
 
+/** How what nobody has asked for reaches us over IPv4. */
+function inwardOf({ nat, mapping }: OwnReach): 'open' | 'mapped' | 'closed' {
+  return nat.v4 === 'open' ? 'open' : mapping?.state === 'mapped' ? 'mapped' : 'closed'
+}
+
 export interface NetworkOptions {
   readonly config: NetworkConfig
   readonly emit: (event: NetworkEvent) => void
@@ -147,6 +152,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     })
     links = openPeerLinks({
       transport, punching, place,
+      inward: () => inwardOf(ownReach()),
       self,
       agent: `harddrive-party/${VERSION}`,
       policy: config.policy,
