@@ -23,7 +23,7 @@ class Bench {
     this.directory = directory
     this.peer = peer
     this.jobs = openFileJobs({
-      connection: () => (peer.connected ? peer.connection : undefined), downloadDirectory: directory, read: peer.read,
+      connection: () => (peer.connected ? peer.connection : undefined), downloadDirectory: directory, read: peer.read, readBundle: peer.readBundle,
       onEvent: (event) => {
         this.events.push(event)
         this.#watcher()

@@ -9,6 +9,7 @@ import type { PeerConnection } from '../src/adapters/transport.ts'
 /** A peer in memory that answers listings and reads as the real requests do, and that can be told to misbehave. */
 
 type Read = NonNullable<FileJobsOptions['read']>
+type Bundle = NonNullable<FileJobsOptions['readBundle']>
 type ReadArguments = Parameters<Read>[1]
 
 export interface FakeFile {
@@ -22,6 +23,9 @@ export class FakePeer {
   readonly directories = new Set<string>()
   connected = true
   reads: ReadArguments[] = []
+  /** Files in each bundle that was asked for. */
+  bundles: number[] = []
+  knowsBundles = true
   inFlight = 0
   mostInFlight = 0
   busyCalls: boolean[] = []
@@ -82,7 +86,28 @@ export class FakePeer {
       this.inFlight--
     }
   }
+
+  readonly readBundle: Bundle = async (connection, files, into, onFile, options) => {
+    this.bundles.push(files.length)
+    if (!this.knowsBundles) throw new CodedError('unsupported', 'not known here')
+    let at = 0
+    for (const [index, { path, size, mtime }] of files.entries()) {
+      const bytes = into.subarray(at, at + size)
+      try {
+        await this.read(connection, { path, start: 0, end: size, expect: { size, mtime } }, bytes, options)
+      } catch (error) {
+        if (!(error instanceof CodedError) || OF_THE_LINE.has(error.code)) throw error
+        onFile(index, { error })
+        continue
+      }
+      at += size
+      onFile(index, { bytes })
+    }
+  }
 }
+
+/** What is about the line and not about one file. */
+const OF_THE_LINE = new Set(['aborted', 'connection-lost', 'stream-reset', 'timed-out', 'offline', 'busy', 'bad-answer'])
 
 export function pattern(seed: string, length: number): Uint8Array {
   const bytes = new Uint8Array(length)

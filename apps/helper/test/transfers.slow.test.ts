@@ -27,6 +27,7 @@ test('a file lands under its name, with the time of its source', async () => {
 
 test('a folder lands with its empty folders and empty files, and several files come at once', async () => {
   const peer = new FakePeer()
+  peer.knowsBundles = false
   for (let i = 0; i < 40; i++) peer.put(`Music/Ärtist ${i % 3}/${i}.flac`, 1000 + i)
   peer.put('Music/empty.txt', 0)
   peer.directories.add('Music/nothing/in here')
@@ -177,6 +178,7 @@ test('cancelling removes what is unfinished and leaves what is done', async () =
 
 test('after a restart only what is missing is fetched, and nothing is listed again', async () => {
   const peer = new FakePeer()
+  peer.knowsBundles = false
   for (let i = 0; i < 30; i++) peer.put(`Music/${i}`, 100)
   const world = await openWorld(peer)
   let count = 0

@@ -4,7 +4,9 @@ import { RateMeter } from '../core/rate-meter.ts'
 import type { FileJob, NetworkEvent, PartialData } from '../network/network-api.ts'
 import { checkDiskSpace, diskSpace } from './disk-space.ts'
 import { makeDirectories, partsBelow } from './download-path.ts'
+import { type DoneEvent, FileBatch, type FileBatchOptions } from './file-batch.ts'
 import { type PartialFile, type PartialOwner, discardPartial, findFinished, openPartial, partialKey, tidyPartials } from './partial-file.ts'
+import { PartialRecorder } from './partial-recorder.ts'
 import { requestRead } from './peer-requests.ts'
 import { BufferPool, Slots } from './read-slots.ts'
 import type { PeerConnection } from './transport.ts'
@@ -36,6 +38,7 @@ export interface FileJobsOptions {
   readonly setBusy?: (connection: PeerConnection, busy: boolean) => void
   /** Replaced in tests. */
   readonly read?: typeof requestRead
+  readonly readBundle?: FileBatchOptions['request']
   readonly open?: typeof openPartial
   readonly space?: typeof diskSpace
   readonly stallMs?: number
@@ -46,9 +49,6 @@ const MAX_FILE_BYTES = 2 ** 44
 
 /** Ranges in memory at once, over all peers: 24 x 4 MiB. */
 const MAX_BUFFERS = 24
-/** A range record on disk at least this often while data comes in: what a crash may cost. */
-const RECORD_BYTES = 64 * 1024 * 1024
-const RECORD_MS = 2_000
 const PROGRESS_MS = 250
 /** A connection that lives but brings nothing for so long is given up: another try may fare better, and others want the slots. */
 const STALL_MS = 30_000
@@ -78,6 +78,20 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
   const busy = new Map<PeerConnection, number>()
   /** The last user of each partial file: two jobs never write into one. */
   const partials = new Map<string, Promise<void>>()
+  const batchOptions: FileBatchOptions = {
+    connection: options.connection, buffers, checkSpace, setBusy,
+    inTurn: async (peerId, signal, use) => {
+      const { reads } = peerReads(peerId, 1)
+      try {
+        await reads.acquire(signal)
+        await use().finally(() => reads.release())
+      } finally {
+        peerReads(peerId, -1)
+      }
+    },
+    single: (member) => run(member as RunningJob),
+    ...(options.readBundle === undefined ? {} : { request: options.readBundle }),
+  }
   let stallTimer: ReturnType<typeof setInterval> | undefined
   let closed = false
 
@@ -99,23 +113,28 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     return result
   }
 
-  function start(job: FileJob): void {
+  function start(started: readonly FileJob[]): void {
     // One that is being stopped is as good as gone: the new one waits for its partial file.
-    if (closed || jobs.get(job.jobId)?.abort.signal.aborted === false) return
+    const wanted = started.filter(({ jobId }) => !closed && jobs.get(jobId)?.abort.signal.aborted !== false)
+    const batch = wanted.length > 1 ? new FileBatch(wanted.length, batchOptions) : undefined
+    for (const job of wanted) startJob(job, batch)
+  }
+
+  function startJob(job: FileJob, batch: FileBatch | undefined): void {
     const running: RunningJob = {
       job, owner: ownerOf(job), abort: new AbortController(), meter: new RateMeter(), failure: undefined, remaining: job.size, reading: 0,
       heardAt: 0, progressAt: 0, ended: Promise.resolve(),
     }
     jobs.set(job.jobId, running)
     stallTimer ??= setInterval(abortStalled, Math.max(10, stallMs / 6)).unref()
-    running.ended = runToEvent(running)
+    running.ended = runToEvent(running, batch)
   }
 
-  async function runToEvent(running: RunningJob): Promise<void> {
+  async function runToEvent(running: RunningJob, batch: FileBatch | undefined): Promise<void> {
     const { jobId } = running.job
     let event: FileEvent | undefined
     try {
-      event = await alone(running.owner, () => run(running))
+      event = await alone(running.owner, () => batch?.join(running) ?? run(running))
     } catch (caught) {
       const error = running.failure ?? caught
       const stopped = running.abort.signal.aborted && running.failure === undefined
@@ -132,7 +151,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     if (event !== undefined && !closed) options.onEvent(event)
   }
 
-  async function run(running: RunningJob): Promise<FileEvent> {
+  async function run(running: RunningJob): Promise<DoneEvent> {
     const { job, owner, abort } = running
     const { signal } = abort
     if (!(job.size <= MAX_FILE_BYTES)) throw new CodedError('too-large', 'the file is larger than any disk takes')
@@ -152,9 +171,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     try {
       running.remaining = job.size - partial.fetch.bytes
       if (partial.fetch.bytes > 0) reportProgress(running)
-      let promised = 0
-      for (const other of jobs.values()) promised += other.remaining
-      if (running.remaining > 0) await checkDiskSpace(owner.downloadDirectory, promised, space)
+      if (running.remaining > 0) await checkSpace(owner.downloadDirectory)
       setBusy(connection, 1)
       try {
         await fetchAll(running, partial, connection)
@@ -169,6 +186,13 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     }
   }
 
+  /** For what all jobs still have to write. */
+  async function checkSpace(directory: string): Promise<void> {
+    let promised = 0
+    for (const { remaining } of jobs.values()) promised += remaining
+    await checkDiskSpace(directory, promised, space)
+  }
+
   function setBusy(connection: PeerConnection, change: 1 | -1): void {
     const count = (busy.get(connection) ?? 0) + change
     if (count > 0) busy.set(connection, count)
@@ -176,6 +200,15 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     if (count !== 0 && (count !== 1 || change !== 1)) return
     if (options.setBusy === undefined) connection.setBusy(count > 0)
     else options.setBusy(connection, count > 0)
+  }
+
+  /** The turns to read of a peer, which its jobs share; kept while there are any. */
+  function peerReads(peerId: PeerId, change: 1 | -1): { readonly reads: Slots; jobs: number } {
+    const peer = slots.get(peerId) ?? { reads: new Slots(READS_IN_FLIGHT), jobs: 0 }
+    peer.jobs += change
+    if (peer.jobs === 0) slots.delete(peerId)
+    else slots.set(peerId, peer)
+    return peer
   }
 
   /** Every range that is not on the disk yet, several in flight; at the end all are written, or the first failure is thrown. */
@@ -187,10 +220,8 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       await readRange(running, connection, { start: 0, end: 0 }, new Uint8Array(0))
       return
     }
-    const peer = slots.get(job.peerId) ?? { reads: new Slots(READS_IN_FLIGHT), jobs: 0 }
-    slots.set(job.peerId, peer)
-    peer.jobs++
-    const record = new Recorder(partial, (error) => fail(running, error))
+    const peer = peerReads(job.peerId, 1)
+    const record = new PartialRecorder(partial, (error) => fail(running, error))
     const flying = new Set<Promise<void>>()
     try {
       while (!partial.fetch.complete) {
@@ -228,7 +259,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       await Promise.all(flying)
       if (!partial.fetch.complete) await record.finish()
       else await record.settled()
-      if (--peer.jobs === 0) slots.delete(job.peerId)
+      peerReads(job.peerId, -1)
     }
     signal.throwIfAborted()
   }
@@ -317,9 +348,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
   }
 
   return {
-    start: (started) => {
-      for (const job of started) start(job)
-    },
+    start,
     stop,
     setDownloadDirectory: (directory) => {
       downloadDirectory = resolve(directory)
@@ -340,48 +369,5 @@ class SourceChanged extends CodedError {
   constructor(now: { readonly size: number; readonly mtime: number }) {
     super('source-changed', 'the file changed at its source')
     this.now = now
-  }
-}
-
-/** Records what is on the disk every so often, never twice at once, without holding up the writes that follow. */
-class Recorder {
-  readonly #partial: PartialFile
-  readonly #onError: (error: unknown) => void
-  #unrecorded = 0
-  #recordedAt = performance.now()
-  #running: Promise<void> | undefined
-
-  constructor(partial: PartialFile, onError: (error: unknown) => void) {
-    this.#partial = partial
-    this.#onError = onError
-  }
-
-  wrote(bytes: number): void {
-    this.#unrecorded += bytes
-    const due = this.#unrecorded >= RECORD_BYTES || performance.now() - this.#recordedAt >= RECORD_MS
-    if (due && this.#running === undefined && !this.#partial.fetch.complete) this.#running = this.#record()
-  }
-
-  /** Waits for a recording under way. */
-  async settled(): Promise<void> {
-    await this.#running
-  }
-
-  /** The last record before the job ends unfinished. */
-  async finish(): Promise<void> {
-    await this.#running
-    if (this.#unrecorded > 0) await this.#record()
-  }
-
-  /** Never rejects. */
-  async #record(): Promise<void> {
-    this.#unrecorded = 0
-    try {
-      await this.#partial.record()
-    } catch (error) {
-      this.#onError(error)
-    }
-    this.#recordedAt = performance.now()
-    this.#running = undefined
   }
 }
