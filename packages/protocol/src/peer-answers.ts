@@ -8,7 +8,7 @@ import {
   MAX_AGENT_BYTES, MAX_CAPABILITIES, MAX_CAPABILITY_BYTES, MAX_CURSOR_BYTES, MAX_ERROR_MESSAGE_BYTES, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES,
   MAX_HASH_RANGES, MAX_HELLO_VERSIONS, MAX_PAGE_ENTRIES, MAX_QUEUE_PLACE, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES,
 } from './limits.ts'
-import { badField, bytesField, integerField, isInteger, isText, isTime, listField, optionalText, recordField, textField, timeField } from './peer-fields.ts'
+import { badField, bytesField, integerField, isInteger, isText, isTime, listField, optionalInteger, optionalText, recordField, textField, timeField } from './peer-fields.ts'
 import type { DataMessage, ErrorMessage, HashedMessage, HelloMessage, IntroducedMessage, PageMessage, SentMessage, WaitMessage } from './peer-messages.ts'
 import { type Fault, type Result, succeed } from './result.ts'
 import { parseSharePath } from './share-path.ts'
@@ -19,6 +19,7 @@ import { cleanText } from './text.ts'
 /** SHA-256. */
 const HASH_BYTES = 32
 const MAX_VERSION = 65_535
+const MAX_PORT = 65_535
 
 export function decodeHello(map: CborMap): Result<HelloMessage, Fault> {
   const versions = listField(map, 'versions', MAX_HELLO_VERSIONS)
@@ -36,6 +37,8 @@ export function decodeHello(map: CborMap): Result<HelloMessage, Fault> {
   const addresses = listField(map, 'addresses', MAX_HELLO_ADDRESSES)
   if (!addresses.ok) return addresses
   if (!addresses.value.every((text) => typeof text === 'string')) return badField('addresses are not texts')
+  const tcpPort = optionalInteger(map, 'tcpPort', 0, MAX_PORT)
+  if (!tcpPort.ok) return tcpPort
   return succeed({
     type: 'hello',
     versions: versions.value as number[],
@@ -45,6 +48,7 @@ export function decodeHello(map: CborMap): Result<HelloMessage, Fault> {
     pathKey: pathKey.value,
     // Hints: one of a kind not known here must not end the connection.
     addresses: (addresses.value as string[]).filter((text) => parseEndpoint(text).ok),
+    ...(tcpPort.value === undefined ? {} : { tcpPort: tcpPort.value }),
   })
 }
 

@@ -11,7 +11,7 @@ import type { SharePath } from './share-path.ts'
  * | hello | any number of `wait`, then `hello` or `error`; always the first stream of a connection, opened by the dialler |
  * | ls | `page` or `error` |
  * | read | any number of `wait` where the asker wants them, then `data`, then `length` raw bytes, then `sent`; or `error` |
- * | bundle | for each file in turn `data`, then its raw bytes, then `sent`, or `error`; or one `error` for all |
+ * | bundle | any number of `wait` where the asker wants them; for each file in turn `data`, then its raw bytes, then `sent`, or `error`; or one `error` for all |
  * | hashes | `hashed` or `error` |
  * | ping | `pong` |
  * | gossip | `noted` or `error` |
@@ -34,6 +34,8 @@ export interface HelloMessage {
   readonly pathKey: Uint8Array
   /** Where the sender can be dialled, `host:port` or `[host]:port`, at most 16; hints for reconnecting. */
   readonly addresses: readonly string[]
+  /** Where TCP connections to the sender go, if not to the ports of its addresses; 0 = nowhere. */
+  readonly tcpPort?: number
 }
 
 /** Of `hello`: a person has been asked. Of `read`: others come first, and its turn comes after `place` - 1 of them. */
@@ -69,6 +71,8 @@ export interface FileVersion {
 export interface BundleRequest {
   readonly type: 'bundle'
   readonly files: readonly FileVersion[]
+  /** As of `read`. */
+  readonly places?: true
 }
 
 /** What parts of a file hash to, so that somebody who has them can see whether they are still the same. */

@@ -18,7 +18,7 @@ const CAPABILITIES = [GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, CHANGES_CAPABILIT
 const MAX_WAITS = 2_000
 
 /** What the dialler says, and what the listener answers. */
-export function makeHello(own: { agent: string; knockSecret: Uint8Array; pathKey: Uint8Array; addresses: readonly string[] }): HelloMessage {
+export function makeHello(own: { agent: string; knockSecret: Uint8Array; pathKey: Uint8Array; addresses: readonly string[]; tcpPort?: number }): HelloMessage {
   return { type: 'hello', versions: [PROTOCOL_VERSION], capabilities: CAPABILITIES, ...own, addresses: own.addresses.slice(0, MAX_HELLO_ADDRESSES) }
 }
 

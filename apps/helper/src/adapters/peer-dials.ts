@@ -14,7 +14,9 @@ type DialEffect = Extract<LinksEffect, { type: 'dial' }>
 type PunchEffect = Extract<LinksEffect, { type: 'punch' }>
 
 export interface PeerDialsOptions {
-  readonly transport: Pick<Transport, 'dial'>
+  /** Absent = everybody is dialled over TCP. */
+  readonly transport?: Pick<Transport, 'dial'> | undefined
+  readonly tcp?: Pick<Transport, 'dial'> | undefined
   readonly punching: Punching | null
   /** How what nobody has asked for reaches us over IPv4: as it is, through a port that our router keeps open, or not at all. Absent = not known. */
   inward?(): 'open' | 'mapped' | 'closed'
@@ -113,10 +115,13 @@ export class PeerDials {
   }
 
   async #connect(
-    { dial, knockSecret, expect }: DialEffect | PunchEffect, endpoint: Endpoint, kind: PeerPath['kind'], controller: AbortController,
+    effect: DialEffect | PunchEffect, endpoint: Endpoint, kind: PeerPath['kind'], controller: AbortController,
     record: (change: Partial<ReachAttempt>) => void, path?: PunchedPath,
   ): Promise<void> {
-    const { transport, log, onConnected, onFailed } = this.#options
+    const { transport: quic, tcp, log, onConnected, onFailed } = this.#options
+    const transport = effect.type === 'dial' && effect.transport === 'tcp' ? tcp : quic
+    if (transport === undefined) return onFailed(effect.dial, { code: 'no-transport', message: 'there is no such transport here' }, false)
+    const { dial, knockSecret, expect } = effect
     const target = {
       endpoint, knockSecret: Buffer.from(knockSecret, 'hex'), expect: 'peerId' in expect ? expect : { keyHash: Buffer.from(expect.keyHash, 'hex') },
       ...(path && path.socket !== 0 ? { socket: path.socket } : {}),
@@ -148,7 +153,8 @@ export class PeerDials {
   #record(effect: DialEffect | PunchEffect, endpoint: Endpoint, source: ReachAttempt['source'], method: PeerPath['kind']): (change: Partial<ReachAttempt>) => void {
     const began = this.#clock.now()
     const peer = { keyHash: keyHashOfExpected(effect), peerId: 'peerId' in effect.expect ? effect.expect.peerId : null }
-    const attempt = { at: Date.now(), candidate: formatEndpoint(endpoint), source, method, outcome: 'running', message: '', ms: 0, packets: 0 } as const
+    const over = effect.type === 'dial' && effect.transport === 'tcp' ? ({ transport: 'tcp' } as const) : {}
+    const attempt = { at: Date.now(), candidate: formatEndpoint(endpoint), source, method, outcome: 'running', message: '', ms: 0, packets: 0, ...over } as const
     const change = this.#attempts.begin(peer, attempt)
     return (changed) => change({ ...changed, ms: Math.round(this.#clock.now() - began) })
   }

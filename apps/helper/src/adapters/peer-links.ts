@@ -4,7 +4,7 @@ import type { Endpoint, HelloMessage, PeerId, SignedPeerRecord } from '@harddriv
 import type { PeerPath, PeerState, PingInfo } from '@harddrive-party/protocol/control'
 import { keyHashText } from '../core/peer-link-state.ts'
 import { PeerLinksMachine } from '../core/peer-links.ts'
-import type { LinkStatus, LinksEffect, LinksInput, RecordOrigin } from '../core/peer-link-messages.ts'
+import type { LinkStatus, LinkWay, LinksEffect, LinksInput, RecordOrigin } from '../core/peer-link-messages.ts'
 import type { OwnPlace } from '../core/dial-candidates.ts'
 import type { ConnectTarget, NetworkEvent, PeerStatus, Policy, ReachReport } from '../network/network-api.ts'
 import { drive, systemClock } from './drive.ts'
@@ -28,8 +28,12 @@ const PROBE_MS = 3_000
 const MAX_EARLY_STREAMS = 16
 
 export interface PeerLinksOptions {
-  /** For dialling; what arrives is passed to `onConnection`. */
-  readonly transport: Pick<Transport, 'dial'>
+  /** For dialling; what arrives is passed to `onConnection`. Absent where there is no QUIC. */
+  readonly transport?: Pick<Transport, 'dial'> | undefined
+  /** The second one, over TCP; absent = not used. */
+  readonly tcp?: Pick<Transport, 'dial'> | undefined
+  /** Our TCP port, where it is another one than that of our addresses. */
+  tcpPort?(): number | undefined
   /** Absent = peers are only dialled. */
   readonly punching?: Punching
   /** Where we are; absent = not known. */
@@ -131,7 +135,8 @@ class OpenPeerLinks implements PeerLinks {
     this.#options = options
     this.#knownSecret = Buffer.from(options.policy.knownSecret, 'hex')
     const { place } = options
-    this.#machine = new PeerLinksMachine({ self: options.self, random: options.random, ...(place && options.punching ? { place } : {}) })
+    const means = { quic: options.transport !== undefined, tcp: options.tcp !== undefined }
+    this.#machine = new PeerLinksMachine({ self: options.self, random: options.random, means: () => means, ...(place && options.punching ? { place } : {}) })
     this.#dials = new PeerDials({
       ...options,
       punching: options.punching ?? null,
@@ -145,7 +150,7 @@ class OpenPeerLinks implements PeerLinks {
   onConnection(connection: PeerConnection, knock: KnockKind): void {
     if (this.#closed) return connection.close('goodbye')
     const link = this.#addLink(connection, null, this.#dials.kindOf(connection))
-    this.#driven.input({ type: 'arrived', link, peerId: connection.peerId, knock })
+    this.#driven.input({ type: 'arrived', link, peerId: connection.peerId, knock, ...wayOf(connection) })
     this.#listen(link)
   }
 
@@ -276,7 +281,7 @@ class OpenPeerLinks implements PeerLinks {
     const link = this.#addLink(connection, reachedAt, kind)
     // Streams that the listener opens right after its hello may overtake it.
     connection.onStream = (stream) => this.#onStream(link, stream)
-    this.#driven.input({ type: 'dialled', dial, link, peerId: connection.peerId })
+    this.#driven.input({ type: 'dialled', dial, link, peerId: connection.peerId, ...wayOf(connection) })
   }
 
   #addLink(connection: PeerConnection, reachedAt: Endpoint | null, kind: PeerPath['kind']): number {
@@ -318,6 +323,7 @@ class OpenPeerLinks implements PeerLinks {
       this.#driven.input({ type: 'hello-failed', link, fault, told })
       return
     }
+    this.#tell(link, open)
     this.#driven.input({ type: 'hello', link })
   }
 
@@ -333,6 +339,7 @@ class OpenPeerLinks implements PeerLinks {
     }
     if (!this.#links.has(link)) return
     this.#begin(open)
+    this.#tell(link, open)
     this.#driven.input({ type: 'greeted', link })
     this.#serveEarly(open)
   }
@@ -349,6 +356,10 @@ class OpenPeerLinks implements PeerLinks {
     // First the keys and the streams: the answer allows the other side to use them.
     this.#begin(open)
     this.#answer(link, (frames) => answerHello(frames, this.#ownHello(open)))
+  }
+
+  #tell(link: number, { theirs }: OpenLink): void {
+    if (theirs) this.#driven.input({ type: 'told', link, told: { knockSecret: Buffer.from(theirs.knockSecret).toString('hex'), tcpPort: theirs.tcpPort ?? null } })
   }
 
   #begin(open: OpenLink): void {
@@ -386,14 +397,16 @@ class OpenPeerLinks implements PeerLinks {
     if (!open?.theirs) return
     const { connection, reachedAt, theirs } = open
     // One UDP socket dials and listens, so where a QUIC peer is seen it can be dialled; a TCP peer dials from another port.
-    const seen = reachedAt ? [reachedAt] : connection.transport === 'quic' ? [connection.remote] : []
+    const isElsewhere = connection.transport === 'tcp' && theirs.tcpPort !== undefined
+    const seen = reachedAt && !isElsewhere ? [reachedAt] : connection.transport === 'quic' ? [connection.remote] : []
     const knockSecret = Buffer.from(theirs.knockSecret).toString('hex')
     this.#options.emit({ type: 'peer-known', peerId, knockSecret, addresses: believedAddresses(seen, theirs.addresses), worked: seen.map(formatEndpoint) })
   }
 
   #ownHello(open: OpenLink): HelloMessage {
     const { agent, addresses } = this.#options
-    return makeHello({ agent, knockSecret: this.#knownSecret, pathKey: open.pathKey, addresses: addresses() })
+    const tcpPort = this.#options.tcpPort?.()
+    return makeHello({ agent, knockSecret: this.#knownSecret, pathKey: open.pathKey, addresses: addresses(), ...(tcpPort === undefined ? {} : { tcpPort }) })
   }
 
   /** A peer that has moved is reached as its new address says. */
@@ -408,6 +421,11 @@ class OpenPeerLinks implements PeerLinks {
     const connection = link === null ? undefined : this.#links.get(link)?.connection
     return { peerId, state, path: connection ? this.#pathOf(connection) : null, lastError }
   }
+}
+
+/** Where the peer can be dialled: over TCP it dials from another port than it listens on. */
+function wayOf({ transport, remote }: PeerConnection): LinkWay {
+  return transport === 'tcp' ? { transport } : { remote }
 }
 
 /** Addresses come from disk and from peers: what cannot be read is passed over. */

@@ -15,6 +15,8 @@ export interface Attempt<Outcome extends string> {
   readonly message: string
   readonly ms: number
   readonly packets: number
+  /** Absent = QUIC. */
+  readonly transport?: 'tcp'
 }
 
 export interface AttemptsOf<Outcome extends string> {

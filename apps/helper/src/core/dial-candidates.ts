@@ -29,6 +29,25 @@ export interface SortedCandidates {
   /** To be dialled as well, but not before both sides have had time to knock. */
   readonly late: readonly ReachCandidate[]
   readonly punch: readonly ReachCandidate[]
+  /** To be tried over TCP as well, a moment later. */
+  readonly tcp?: readonly ReachCandidate[]
+}
+
+/** What we can dial with. */
+export interface DialMeans {
+  readonly quic: boolean
+  readonly tcp: boolean
+}
+
+/** Without any NAT in between TCP gets as far as QUIC does; nothing is punched for it. */
+export function sortForMeans(sorted: SortedCandidates, { quic, tcp }: DialMeans, tcpPort: number | null): SortedCandidates {
+  const overTcp = tcp ? sorted.dial.map((candidate) => withTcpPort(candidate, tcpPort)) : []
+  return { ...(quic ? sorted : { dial: [], late: [], punch: [] }), ...(tcp ? { tcp: overTcp } : {}) }
+}
+
+/** A router that maps ports gives those of TCP the numbers of those of UDP, as far as it can. */
+function withTcpPort(candidate: ReachCandidate, port: number | null): ReachCandidate {
+  return port === null || candidate.source === 'mapping' ? candidate : { ...candidate, endpoint: { host: candidate.endpoint.host, port } }
 }
 
 /**

@@ -17,6 +17,9 @@ export const MAX_DIAL_ADDRESSES = 32
 /** Head start of plain dialling over punching: an open, mapped or near peer answers within it, and costs no search. */
 export const PUNCH_DELAY_MS = 300
 
+/** Head start of QUIC over TCP: with both there QUIC is connected by then, and TCP joins it in its own time. */
+export const TCP_DELAY_MS = 400
+
 /** Addresses behind a NAT are dialled as they are only after this: by then both sides have knocked in a way that does no harm. */
 export const LATE_DIAL_MS = 600
 
@@ -33,7 +36,7 @@ export type DialInput =
 
 export type DialEffect =
   /** `late`: what stands in front of it has been knocked at before. */
-  | { readonly type: 'attempt'; readonly attempt: number; readonly candidate: ReachCandidate; readonly late?: boolean }
+  | { readonly type: 'attempt'; readonly attempt: number; readonly candidate: ReachCandidate; readonly late?: boolean; readonly transport?: 'tcp' }
   /** Open a way through the NATs between us, and connect on it: an attempt like the others. */
   | { readonly type: 'punch'; readonly attempt: number; readonly candidates: readonly ReachCandidate[] }
   | { readonly type: 'abort-attempt'; readonly attempt: number }
@@ -51,6 +54,9 @@ export class DialPlan implements Machine<DialInput, DialEffect> {
   /** From this one on they are dialled late. */
   readonly #lateFrom: number
   readonly #punchable: readonly ReachCandidate[]
+  readonly #overTcp: readonly ReachCandidate[]
+  #nextTcp = 0
+  #tcpAt: number | undefined
   /** Running attempts and when each has taken too long. */
   readonly #running = new Map<number, number>()
   #faults: Fault<ErrorCode>[] = []
@@ -64,17 +70,18 @@ export class DialPlan implements Machine<DialInput, DialEffect> {
   #endAt: number | undefined
   #ended = false
 
-  constructor({ dial, late, punch }: SortedCandidates) {
+  constructor({ dial, late, punch, tcp = [] }: SortedCandidates) {
     const early = orderCandidates(dial)
     this.#candidates = [...early, ...orderCandidates(late)].slice(0, MAX_DIAL_ADDRESSES)
     this.#lateFrom = early.length
     this.#punchable = orderCandidates(punch)
+    this.#overTcp = orderCandidates(tcp)
   }
 
   get deadline(): number | undefined {
     if (this.#ended) return undefined
     let earliest: number | undefined
-    for (const at of [this.#nextAt, this.#punchAt, this.#endAt, ...this.#running.values()]) {
+    for (const at of [this.#nextAt, this.#punchAt, this.#tcpAt, this.#endAt, ...this.#running.values()]) {
       if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at
     }
     return earliest
@@ -88,6 +95,7 @@ export class DialPlan implements Machine<DialInput, DialEffect> {
         this.#startedAt = now
         if (this.#candidates.length > 0) this.#nextAt = this.#notBefore(now)
         this.#endAt = now + MAX_DIALLING_MS
+        if (this.#overTcp.length > 0) this.#tcpAt = this.#candidates.length > 0 || this.#punchable.length > 0 ? now + TCP_DELAY_MS : now
         if (this.#punchable.length > 0) this.#punchAt = this.#lateFrom > 0 ? now + PUNCH_DELAY_MS : now
         break
       case 'attempt-succeeded':
@@ -121,9 +129,19 @@ export class DialPlan implements Machine<DialInput, DialEffect> {
     return this.#candidates.length
   }
 
+  get #isTcpAlone(): boolean {
+    return this.#candidates.length === 0 && this.#punchable.length === 0
+  }
+
   #failed(now: number, attempt: number, fault: Fault<ErrorCode>): void {
     if (attempt === this.#punchAttempt) {
       this.#punchFault = fault
+      return
+    }
+    if (attempt > this.#punchAttempt) {
+      // What an answer over TCP was says something; that there was none, only that there is no such way.
+      if (!SILENCE.includes(fault.code) || this.#isTcpAlone) this.#faults.push(fault)
+      if (this.#nextTcp < this.#overTcp.length) this.#tcpAt = now
       return
     }
     this.#faults.push(fault)
@@ -146,7 +164,14 @@ export class DialPlan implements Machine<DialInput, DialEffect> {
       this.#running.set(this.#punchAttempt, now + MAX_DIALLING_MS)
       effects.push({ type: 'punch', attempt: this.#punchAttempt, candidates: this.#punchable })
     }
-    if (this.#running.size > 0 || this.#next < this.#candidates.length || this.#punchAt !== undefined) return
+    const overTcp = this.#overTcp[this.#nextTcp]
+    if (overTcp !== undefined && this.#tcpAt !== undefined && this.#tcpAt <= now) {
+      const attempt = this.#punchAttempt + 1 + this.#nextTcp++
+      this.#running.set(attempt, now + HANDSHAKE_TIMEOUT_MS)
+      this.#tcpAt = this.#nextTcp < this.#overTcp.length ? now + ATTEMPT_STAGGER_MS : undefined
+      effects.push({ type: 'attempt', attempt, candidate: overTcp, transport: 'tcp' })
+    }
+    if (this.#running.size > 0 || this.#next < this.#candidates.length || this.#punchAt !== undefined || this.#tcpAt !== undefined) return
     this.#ended = true
     effects.push(this.#failure())
   }
@@ -160,7 +185,7 @@ export class DialPlan implements Machine<DialInput, DialEffect> {
   }
 
   #failure(): DialEffect {
-    const fault = summarise(Math.max(this.#candidates.length, this.#punchable.length), this.#faults)
+    const fault = summarise(Math.max(this.#candidates.length, this.#punchable.length, this.#overTcp.length), this.#faults)
     const isSilence = SILENCE.includes(fault.code)
     return { type: 'failed', fault: isSilence ? (this.#punchFault ?? fault) : fault, patient: this.#patient && isSilence }
   }

@@ -22,6 +22,8 @@ export interface Dialling {
   readonly wish: Wish | null
   /** Null while only the hash of its key is known. */
   peer: Peer | null
+  /** There is a connection over QUIC already; this is to find a faster way beside it. */
+  readonly beside?: boolean
 }
 
 export type DiallingStart = Omit<Dialling, 'plan' | 'dials'> & {
@@ -30,11 +32,13 @@ export type DiallingStart = Omit<Dialling, 'plan' | 'dials'> & {
   readonly punched?: boolean
   /** Not again what is behind a NAT and did not answer a moment ago. */
   readonly spare?: boolean
+  /** Where its TCP port is not that of UDP. */
+  readonly tcpPort?: number | null
 }
 
 export interface DiallingsOptions {
   /** Which candidates are dialled and which are punched towards. */
-  sort(candidates: readonly ReachCandidate[], nat: NatFacts | null): SortedCandidates
+  sort(candidates: readonly ReachCandidate[], nat: NatFacts | null, tcpPort: number | null): SortedCandidates
   order(effect: Extract<LinksEffect, { type: 'dial' | 'punch' | 'abort-dial' }>): void
   /**
    * @param fault null when it succeeded or was given up
@@ -67,10 +71,12 @@ export class Diallings {
   }
 
   /** @returns one that runs once it is given `start` */
-  prepare({ candidates, nat, knockSecret, expect, wish, peer, eager, punched = false, spare = false }: DiallingStart): Dialling {
-    const sorted = this.#options.sort(candidates, nat)
-    const tried = { ...sorted, ...(punched ? { dial: [] } : {}), ...(punched || spare ? { late: [] } : {}) }
-    const dialling: Dialling = { plan: new DialPlan(tried), dials: new Map(), nat, eager, knockSecret, expect, wish, peer }
+  prepare({ candidates, nat, knockSecret, expect, wish, peer, eager, punched = false, spare = false, beside = false, tcpPort = null }: DiallingStart): Dialling {
+    const sorted = this.#options.sort(candidates, nat, tcpPort)
+    const tried = beside
+      ? { dial: [], late: [], punch: [], tcp: sorted.tcp ?? [] }
+      : { ...sorted, ...(punched ? { dial: [], tcp: [] } : {}), ...(punched || spare ? { late: [] } : {}) }
+    const dialling: Dialling = { plan: new DialPlan(tried), dials: new Map(), nat, eager, knockSecret, expect, wish, peer, beside }
     this.#running.add(dialling)
     return dialling
   }
@@ -106,7 +112,8 @@ export class Diallings {
         this.#dials.set(dial, { dialling, attempt: effect.attempt })
         const { knockSecret, expect, nat, eager } = dialling
         if (effect.type === 'punch') return this.#options.order({ type: 'punch', dial, candidates: effect.candidates, nat, eager, knockSecret, expect })
-        return this.#options.order({ type: 'dial', dial, candidate: effect.candidate, ...(effect.late && { late: true }), knockSecret, expect })
+        const over = effect.transport === undefined ? {} : { transport: effect.transport }
+        return this.#options.order({ type: 'dial', dial, candidate: effect.candidate, ...(effect.late && { late: true }), knockSecret, expect, ...over })
       }
       case 'abort-attempt': {
         const dial = dialling.dials.get(effect.attempt)

@@ -1,5 +1,6 @@
 import type { Endpoint, ErrorCode, Fault, PeerId, PeerRecord, ReachCandidate } from '@harddrive-party/protocol'
 import type { NatFacts } from './dial-candidates.ts'
+import type { LinkTransport } from './connection-set.ts'
 import type { KnockName } from './knock-gate.ts'
 
 /** What goes into and comes out of the machine in `peer-links.ts`. Shapes and the wording of failures only; decides nothing. */
@@ -53,8 +54,8 @@ export type LinksInput =
   /** The machine woke up or changed networks: waiting for the next attempt makes no sense any more. */
   | { readonly type: 'wake' }
   /** Somebody connected to us and proved a key. */
-  | { readonly type: 'arrived'; readonly link: number; readonly peerId: PeerId; readonly knock: KnockName }
-  | { readonly type: 'dialled'; readonly dial: number; readonly link: number; readonly peerId: PeerId }
+  | ({ readonly type: 'arrived'; readonly link: number; readonly peerId: PeerId; readonly knock: KnockName } & LinkWay)
+  | ({ readonly type: 'dialled'; readonly dial: number; readonly link: number; readonly peerId: PeerId } & LinkWay)
   /** `patient`: punching goes on sparsely, until `punched` or `punching-over`. */
   | { readonly type: 'dial-failed'; readonly dial: number; readonly fault: LinkFault; readonly patient?: boolean }
   /** Sparse punching has come through: it is time to dial. */
@@ -66,6 +67,8 @@ export type LinksInput =
   | { readonly type: 'hello'; readonly link: number }
   /** Our hello was answered with a good one. */
   | { readonly type: 'greeted'; readonly link: number }
+  /** What a hello that was just read says of how to dial its sender; comes before the two above. */
+  | { readonly type: 'told'; readonly link: number; readonly told: HelloFacts }
   /** Our hello was answered with `wait`. */
   | { readonly type: 'waits'; readonly link: number }
   /** `told`: the other side was sent the reason and needs a moment to read it. */
@@ -74,11 +77,26 @@ export type LinksInput =
   | { readonly type: 'closed'; readonly link: number; readonly by: 'us' | 'peer' | 'timeout' | 'transport'; readonly code: LinkCloseCode | 'lost' }
   | { readonly type: 'tick' }
 
+export interface HelloFacts {
+  /** Hex. */
+  readonly knockSecret: string
+  /** Where TCP connections to it go, if not to the port of its addresses. */
+  readonly tcpPort: number | null
+}
+
+/** What a connection runs on, absent = QUIC, and where the peer is seen. */
+export interface LinkWay {
+  readonly transport?: LinkTransport
+  readonly remote?: Endpoint
+}
+
 export type LinksEffect =
   | {
     readonly type: 'dial'; readonly dial: number; readonly candidate: ReachCandidate; readonly knockSecret: string
     /** It is behind a NAT that has been knocked at before. */
     readonly late?: boolean
+    /** Absent = QUIC. */
+    readonly transport?: 'tcp'
     readonly expect: { readonly peerId: PeerId } | { readonly keyHash: string }
   }
   /** Open a way through the NATs and dial on it; ends like a `dial`. Joins sparse punching that goes on. */

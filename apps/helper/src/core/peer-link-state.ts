@@ -1,11 +1,11 @@
 import { keyHashOf } from '@harddrive-party/protocol'
 import type { Endpoint, PeerId, PeerRecord, ReachCandidate } from '@harddrive-party/protocol'
-import { chooseConnection } from './connection-set.ts'
+import { chooseConnection, chooseReserve } from './connection-set.ts'
 import type { Candidate } from './connection-set.ts'
-import type { NatFacts, OwnPlace } from './dial-candidates.ts'
+import type { DialMeans, NatFacts, OwnPlace } from './dial-candidates.ts'
 import type { Dialling } from './diallings.ts'
 import type { KnockName } from './knock-gate.ts'
-import type { LinkFault, LinkPolicyPeer, LinkState, LinkStatus } from './peer-link-messages.ts'
+import type { HelloFacts, LinkFault, LinkPolicyPeer, LinkState, LinkStatus } from './peer-link-messages.ts'
 
 /** What `peer-links.ts` remembers of peers, connections and wishes, and what can be read off it. Changes nothing. */
 
@@ -15,10 +15,14 @@ export interface PeerLinksOptions {
   random(): number
   /** Where we are; null or absent = not known, and nobody punches. */
   place?(): OwnPlace | null
+  /** What we can dial with now; absent = QUIC only. */
+  means?(): DialMeans
 }
 
 export interface Link extends Candidate {
   readonly peer: Peer
+  /** Where the peer is seen. */
+  readonly remote?: Endpoint
   /** Which of our secrets it knew; null when we dialled. */
   readonly knock: KnockName | null
   /** `told`: hello failed, and the other side is reading why. */
@@ -28,6 +32,11 @@ export interface Link extends Candidate {
   readyAt: number
   /** When hello must have ended, or when a connection that lost is closed. */
   until: number | undefined
+}
+
+export function newLink(link: Pick<Link, 'link' | 'peer' | 'role' | 'knock' | 'until' | 'transport' | 'remote'>): Link {
+  const { transport, remote } = link
+  return { link: link.link, peer: link.peer, role: link.role, knock: link.knock, phase: 'hello', order: 0, doubted: false, readyAt: 0, until: link.until, ...(transport && { transport }), ...(remote && { remote }) }
 }
 
 /** A person's wish to be connected to the owner of a code. */
@@ -61,6 +70,13 @@ export interface Peer {
   introduced: boolean
   wish: Wish | null
   dialling: Dialling | null
+  /** Looks for a way over TCP beside the connection over QUIC. */
+  beside: Dialling | null
+  /** When that is tried next, and how often it came to nothing. */
+  besideAt: number | undefined
+  besideFailures: number
+  /** From its last hello in this life. */
+  hello: HelloFacts | null
   readonly links: Set<Link>
   retryAt: number | undefined
   /** Attempts that failed in a row. */
@@ -74,7 +90,8 @@ export interface Peer {
 
 export function newPeer(peerId: PeerId): Peer {
   return {
-    peerId, policy: null, reach: null, away: false, introduced: false, wish: null, dialling: null, links: new Set(), retryAt: undefined, failures: 0, lostAt: -Infinity, fault: null,
+    peerId, policy: null, reach: null, away: false, introduced: false, wish: null, dialling: null, beside: null, besideAt: undefined, besideFailures: 0, hello: null,
+    links: new Set(), retryAt: undefined, failures: 0, lostAt: -Infinity, fault: null,
     told: null,
   }
 }
@@ -127,7 +144,7 @@ export function zealFor({ failures, lostAt }: Pick<Peer, 'failures' | 'lostAt'>,
 export function earliest(at: number | undefined, links: Iterable<Link>, peers: Iterable<Peer>): number | undefined {
   let first = at ?? Infinity
   for (const { until } of links) first = Math.min(first, until ?? Infinity)
-  for (const { retryAt } of peers) first = Math.min(first, retryAt ?? Infinity)
+  for (const { retryAt, besideAt } of peers) first = Math.min(first, retryAt ?? Infinity, besideAt ?? Infinity)
   return first === Infinity ? undefined : first
 }
 
@@ -156,6 +173,11 @@ export function natOf({ wish, reach }: Peer): NatFacts | null {
 /** What its gate wants to be shown, hex: a person's wish has its own, then the newest word counts. */
 export function secretOf({ policy, wish, reach }: Peer): string | null {
   return wish?.knockSecret ?? reach?.knockSecret ?? policy?.knockSecret ?? null
+}
+
+/** The connection kept beside the one in use. */
+export function reserveLink(self: PeerId, peer: Peer): Link | undefined {
+  return chooseReserve(self, peer.peerId, [...peer.links].filter((link) => link.phase === 'ready'))
 }
 
 /** The connection that is used for requests. */

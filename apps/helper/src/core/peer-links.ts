@@ -1,16 +1,18 @@
 import { HANDSHAKE_TIMEOUT_MS } from '@harddrive-party/protocol'
 import type { PeerId } from '@harddrive-party/protocol'
 import { Admission, MAX_ARRIVALS_PER_PEER } from './admission.ts'
+import { BesideDialling } from './beside-dialling.ts'
 import { raisesDoubt } from './connection-set.ts'
-import { sortCandidates } from './dial-candidates.ts'
+import { sortCandidates, sortForMeans } from './dial-candidates.ts'
 import { type Dialling, type DiallingStart, Diallings } from './diallings.ts'
 import type { KnockName } from './knock-gate.ts'
 import type { Machine } from './machine.ts'
+import { keepOrEnd } from './kept-links.ts'
 import { type RecordInput, introduces, rememberedReach, takeRecord } from './learnt-record.ts'
-import { type LinkCloseCode, type LinkFault, type LinkPolicy, type LinkRole, type LinkStatus, type LinksEffect, type LinksInput, closeFault } from './peer-link-messages.ts'
+import { type LinkCloseCode, type LinkFault, type LinkPolicy, type LinkRole, type LinkStatus, type LinkWay, type LinksEffect, type LinksInput, closeFault } from './peer-link-messages.ts'
 import {
   type Link, type Peer, type PeerLinksOptions, START_SPREAD_MS, type Wish, canDial, candidatesOf, chosenLink, earliest, isStranger, isWorthTelling, keyHashText, natOf,
-  retryDelayMs, secretOf, statusOf, zealFor,
+  newLink, retryDelayMs, secretOf, statusOf, zealFor,
 } from './peer-link-state.ts'
 import { PeerTable } from './peer-table.ts'
 import { endPatience, giveUpWish, settleWish } from './wishes.ts'
@@ -24,8 +26,6 @@ import { endPatience, giveUpWish, settleWish } from './wishes.ts'
 
 /** Connections in all. A helper serves people who know each other; beyond this lies an attack or a mistake. */
 export const MAX_CONNECTIONS = 256
-/** How long the connection that lost is kept: requests under way on it may end. */
-export const DUPLICATE_GRACE_MS = 1_000
 /** How long the other side may take to read why hello failed. */
 const TOLD_GRACE_MS = 1_000
 /** A connection that lived this long was a success; a shorter one does not restart the backoff. */
@@ -35,10 +35,13 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   readonly #options: PeerLinksOptions
   readonly #peers = new PeerTable()
   readonly #links = new Map<number, Link>()
-  readonly #diallings = new Diallings({
+  readonly #diallings: Diallings = new Diallings({
     order: (effect) => void this.#effects.push(effect),
-    sort: (candidates, nat) => sortCandidates(candidates, nat, this.#options.place?.() ?? null),
+    sort: (candidates, nat, tcpPort) => sortForMeans(sortCandidates(candidates, nat, this.#options.place?.() ?? null), this.#beside.means, tcpPort),
     ended: (dialling, fault, patient) => this.#diallingEnded(dialling, fault, patient),
+  })
+  readonly #beside: BesideDialling = new BesideDialling({
+    chosen: (peer) => this.#chosen(peer), diallings: this.#diallings, means: () => this.#options.means?.() ?? { quic: true, tcp: false }, random: () => this.#options.random(),
   })
   readonly #admission = new Admission()
   #now = 0
@@ -60,14 +63,14 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     this.#effects = []
     this.#take(input)
     this.#dialWhoIsDue()
+    this.#beside.look(this.#now, this.#peers.values())
     for (const peer of this.#peers.values()) this.#tell(peer)
     return this.#effects
   }
 
   /** The connection in use, while the peer is `connected`. */
   connection(peerId: PeerId): number | undefined {
-    const peer = this.#peers.get(peerId)
-    return peer && this.#chosen(peer)?.link
+    return this.#chosen(this.#peers.get(peerId))?.link
   }
 
   status(peerId: PeerId): LinkStatus | undefined {
@@ -89,11 +92,14 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
       case 'answer': return this.#answer(input.peerId, input.accept)
       case 'learned': return this.#learned(input)
       case 'wake':
-        for (const peer of this.#peers.values()) if (peer.retryAt !== undefined) this.#retrySoon(peer)
+        for (const peer of this.#peers.values()) {
+          if (peer.retryAt !== undefined) this.#retrySoon(peer)
+          this.#beside.afresh(this.#now, peer)
+        }
         for (const wish of this.#peers.wishes.values()) if (!wish.dialling) this.#dialWish(wish, null)
         return
-      case 'arrived': return this.#arrived(input.link, input.peerId, input.knock)
-      case 'dialled': return this.#dialled(input.dial, input.link, input.peerId)
+      case 'arrived': return this.#arrived(input.link, input.peerId, input.knock, input)
+      case 'dialled': return this.#dialled(input.dial, input.link, input.peerId, input)
       case 'dial-failed': return this.#diallings.fail(this.#now, input.dial, input.fault, input.patient ?? false)
       case 'punched':
       case 'knocked': return this.#dialAtOnce(input.keyHash, input.type === 'punched')
@@ -115,6 +121,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
       case 'greeted':
         if (link.role === 'dialler' && (link.phase === 'hello' || link.phase === 'waiting')) this.#ready(link)
         return
+      case 'told': return void (link.peer.hello = input.told)
       case 'waits': return this.#waits(link)
       case 'hello-failed': return this.#helloFailed(link, input.fault, input.told)
       case 'probed': return this.#probed(link, input.alive)
@@ -187,11 +194,11 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     }
     peer.away = false
     peer.wish = wish
-    if (this.#chosen(peer)) return this.#settle(peer, 'connected')
+    if (this.#chosen(peer)) return void this.#effects.push(...settleWish(peer, 'connected'))
     const links = [...peer.links]
     const asking = links.find((link) => link.phase === 'asks')
     if (asking) return this.#admit(asking)
-    if (links.some((link) => link.phase === 'waiting')) return this.#settle(peer, 'waiting')
+    if (links.some((link) => link.phase === 'waiting')) return void this.#effects.push(...settleWish(peer, 'waiting'))
     if (!links.some((link) => link.role === 'dialler' && link.phase === 'hello')) this.#dialWish(wish, peer)
   }
 
@@ -236,7 +243,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
 
   // --- who comes
 
-  #arrived(link: number, peerId: PeerId, knock: KnockName): void {
+  #arrived(link: number, peerId: PeerId, knock: KnockName, way: LinkWay): void {
     const close = (code: LinkCloseCode): void => void this.#effects.push({ type: 'close', link, code })
     if (peerId === this.#self || this.#links.size >= MAX_CONNECTIONS) return close('refused')
     const peer = this.#peers.of(peerId)
@@ -245,7 +252,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (isStranger(peer) && this.#admission.isFullOfStrangers(this.#links.values())) return close('refused')
     const silent = [...peer.links].filter((other) => other.role === 'listener' && other.phase === 'hello')
     if (silent.length >= MAX_ARRIVALS_PER_PEER && silent[0]) this.#close(silent[0], 'duplicate')
-    this.#addLink(link, peer, 'listener', knock)
+    this.#addLink(link, peer, 'listener', knock, way)
   }
 
   #receive(link: Link): void {
@@ -265,9 +272,8 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
 
   // --- connections
 
-  #addLink(link: number, peer: Peer, role: LinkRole, knock: KnockName | null): Link {
-    const until = this.#now + HANDSHAKE_TIMEOUT_MS
-    const added: Link = { link, peer, role, knock, phase: 'hello', order: 0, doubted: false, readyAt: 0, until }
+  #addLink(link: number, peer: Peer, role: LinkRole, knock: KnockName | null, way: LinkWay): Link {
+    const added = newLink({ link, peer, role, knock, until: this.#now + HANDSHAKE_TIMEOUT_MS, ...way })
     this.#links.set(link, added)
     peer.links.add(added)
     return added
@@ -278,7 +284,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     link.phase = 'waiting'
     link.until = undefined
     if (link.peer.wish) link.peer.wish.held = true
-    this.#settle(link.peer, 'waiting')
+    this.#effects.push(...settleWish(link.peer, 'waiting'))
   }
 
   #ready(link: Link): void {
@@ -286,7 +292,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     for (const other of peer.links) {
       if (other === link) continue
       if (other.phase === 'asks') this.#close(other, 'duplicate')
-      if (other.phase === 'ready' && raisesDoubt(this.#self, peer.peerId, other, link)) this.#doubt(other)
+      if (other.phase === 'ready' && raisesDoubt(this.#self, peer.peerId, other, link, this.#now - other.readyAt)) this.#doubt(other)
     }
     link.phase = 'ready'
     link.order = ++this.#lastOrder
@@ -296,23 +302,14 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     peer.fault = null
     peer.retryAt = undefined
     this.#stopTrying(keyHashText(peer.peerId), peer.dialling)
-    this.#choose(peer)
+    keepOrEnd(this.#self, peer, this.#now)
+    this.#beside.plan(this.#now, peer)
     this.#effects.push({ type: 'known', peerId: peer.peerId, link: link.link })
-    this.#settle(peer, 'connected')
+    this.#effects.push(...settleWish(peer, 'connected'))
   }
 
-  #chosen(peer: Peer): Link | undefined {
-    return chosenLink(this.#self, peer)
-  }
-
-  /** Gives every connection that lost its time; one that is in doubt has until it is probed. */
-  #choose(peer: Peer): void {
-    const chosen = this.#chosen(peer)
-    for (const link of peer.links) {
-      if (link.phase !== 'ready') continue
-      if (link === chosen || link.doubted) link.until = undefined
-      else link.until ??= this.#now + DUPLICATE_GRACE_MS
-    }
+  #chosen(peer: Peer | undefined): Link | undefined {
+    return peer && chosenLink(this.#self, peer)
   }
 
   #doubt(link: Link): void {
@@ -324,7 +321,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   #probed(link: Link, alive: boolean): void {
     if (!link.doubted) return
     link.doubted = false
-    if (alive) this.#choose(link.peer)
+    if (alive) keepOrEnd(this.#self, link.peer, this.#now)
     else this.#end(link, 'duplicate', closeFault('lost', false))
   }
 
@@ -354,7 +351,8 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   #gone(link: Link, fault: LinkFault): void {
     const { peer } = link
     this.#remove(link)
-    this.#choose(peer)
+    keepOrEnd(this.#self, peer, this.#now)
+    this.#beside.lost(this.#now, link)
     if (this.#chosen(peer) || peer.dialling) return
     // What a stranger's connection came to is its own affair.
     if (link.phase === 'ready' || link.role === 'dialler') peer.fault = fault
@@ -376,10 +374,6 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     this.#retry(peer)
   }
 
-  #settle(peer: Peer, state: 'connected' | 'waiting'): void {
-    this.#effects.push(...settleWish(peer, state))
-  }
-
   // --- dialling
 
   #startDialling(start: DiallingStart): void {
@@ -396,6 +390,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   /** @param fault null when it succeeded or was given up */
   #diallingEnded(dialling: Dialling, fault: LinkFault | null, patient: boolean): void {
     const { peer, wish } = dialling
+    if (dialling.beside) return this.#beside.ended(this.#now, dialling, fault)
     if (peer?.dialling === dialling) peer.dialling = null
     if (wish?.dialling === dialling) wish.dialling = null
     if (wish) wish.patient = patient
@@ -407,7 +402,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     if (dialling) this.#diallings.step(this.#now, dialling, { type: 'abort' })
   }
 
-  #dialled(dial: number, link: number, peerId: PeerId): void {
+  #dialled(dial: number, link: number, peerId: PeerId, way: LinkWay): void {
     const found = this.#diallings.find(dial)
     // Given up meanwhile, since another connection was there first or nobody wants it any more: say so instead of hello.
     if (!found) return void this.#effects.push({ type: 'close', link, code: 'duplicate' })
@@ -416,9 +411,10 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     const { peer: expected, wish } = found.dialling
     if (expected !== peer) {
       this.#effects.push({ type: 'close', link, code: 'wrong-identity' })
+      if (found.dialling.beside) return
       return this.#failed(expected, wish, { code: 'wrong-identity', message: 'somebody else answers there' })
     }
-    this.#addLink(link, peer, 'dialler', null)
+    this.#addLink(link, peer, 'dialler', null, way)
     this.#effects.push({ type: 'greet', link })
   }
 
@@ -443,7 +439,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
   #dialKnown(peer: Peer, punched = false): void {
     const knockSecret = secretOf(peer)
     if (knockSecret === null) return
-    const known = { wish: peer.wish, peer, candidates: candidatesOf(peer), nat: natOf(peer), knockSecret, expect: { peerId: peer.peerId }, punched }
+    const known = { wish: peer.wish, peer, candidates: candidatesOf(peer), nat: natOf(peer), knockSecret, expect: { peerId: peer.peerId }, punched, tcpPort: peer.hello?.tcpPort ?? null }
     this.#startDialling({ ...known, ...zealFor(peer, this.#now) })
   }
 

@@ -95,4 +95,6 @@ export interface ReachAttempt {
   readonly ms: number
   /** Sent for this attempt, as far as they were counted. */
   readonly packets: number
+  /** Absent = QUIC, or punching for it. */
+  readonly transport?: 'tcp'
 }
