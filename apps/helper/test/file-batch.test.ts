@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { cutBundles } from '../src/adapters/bulk-requests.ts'
 import { type FileEvent, openFileJobs } from '../src/adapters/file-jobs.ts'
 import type { FileJob } from '../src/network/network-api.ts'
-import { FakePeer, hang, readTree, temporaryDirectory } from './transfer-fakes.ts'
+import { FakePeer, gate, hang, readTree, temporaryDirectory } from './transfer-fakes.ts'
 
 /** Small files fetched together: what of one goes wrong is that one's alone, and each is on the disk or not there. */
 
@@ -16,12 +16,13 @@ async function openBench(count: number, size = 100) {
   for (let i = 0; i < count; i++) peer.put(`Music/${i % 7}/${i}`, size + (i % 5))
   const directory = await temporaryDirectory()
   const ended: Ended[] = []
-  let wake = () => {}
+  let heard = gate()
   const jobs = openFileJobs({
-    connection: () => (peer.connected ? peer.connection : undefined), downloadDirectory: directory, read: peer.read, readBundle: peer.readBundle,
+    connection: () => (peer.connected ? peer.connection : undefined), downloadDirectory: directory, read: peer.read, readBundle: peer.readBundle, readHashes: peer.readHashes,
     onEvent: (event) => {
       if (event.type !== 'file-progress') ended.push(event)
-      wake()
+      heard.open()
+      heard = gate()
     },
   })
   onTestFinished(() => jobs.close())
@@ -31,7 +32,7 @@ async function openBench(count: number, size = 100) {
   }
   const all = () => [...peer.files.keys()].map((path) => job(path))
   const until = async (count: number) => {
-    while (ended.length < count) await new Promise<void>((resolve) => (wake = resolve))
+    while (ended.length < count) await heard.opened
     return ended.splice(0)
   }
   return { peer, directory, jobs, job, all, until }
@@ -103,8 +104,8 @@ test('a lost line ends those that have not come, and what has come is kept', asy
 
 test('one that is stopped does not come, and the others do; when all are, nothing is left', async () => {
   const { peer, directory, jobs, all, until } = await openBench(5)
-  let open = () => {}
-  peer.beforeRead = ({ path }) => (path === 'Music/2/2' ? new Promise<void>((resolve) => (open = resolve)) : undefined)
+  const { opened, open } = gate()
+  peer.beforeRead = ({ path }) => (path === 'Music/2/2' ? opened : undefined)
   jobs.start(all())
   while (peer.reads.length < 3) await new Promise((resolve) => setImmediate(resolve))
   const stopped = jobs.stop('Music/1/1', true)

@@ -1,4 +1,4 @@
-import { MAX_READ_BYTES } from '@harddrive-party/protocol'
+import { MAX_HASHED_BYTES, MAX_HASH_RANGES, MAX_READ_BYTES } from '@harddrive-party/protocol'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { FileFetch, bitmapLength } from '../src/core/file-fetch.ts'
@@ -48,4 +48,31 @@ test('any bytes for a bitmap are taken as what they are worth', () => {
       expect(new FileFetch(size, fetch.bitmap()).bytes).toBe(fetch.bytes)
     }),
   )
+})
+
+test('a sample is of what is on the disk, fits one request, and has its last range', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 400 * MAX_READ_BYTES }), fc.uint8Array({ minLength: 50, maxLength: 50 }), fc.infiniteStream(fc.double({ min: 0, max: 0.999_999, noNaN: true })), (size, bitmap, dice) => {
+      const fetch = new FileFetch(size, bitmap)
+      const sample = fetch.sample(() => dice.next().value ?? 0)
+      expect(sample.length === 0).toBe(fetch.bytes === 0)
+      expect(sample.length).toBeLessThanOrEqual(MAX_HASH_RANGES)
+      expect(sample.reduce((sum, { start, end }) => sum + end - start, 0)).toBeLessThanOrEqual(MAX_HASHED_BYTES)
+      for (const { start, end } of sample) {
+        expect(start).toBeLessThan(end)
+        expect(end).toBeLessThanOrEqual(size)
+        const index = Math.floor(start / MAX_READ_BYTES)
+        expect(Math.floor((end - 1) / MAX_READ_BYTES)).toBe(index)
+        expect((fetch.bitmap()[index >> 3]! >> (index & 7)) & 1).toBe(1)
+      }
+      if (sample.length > 0) expect(sample.at(-1)?.end).toBe(fetch.writtenEnd())
+    }),
+  )
+})
+
+test('a sample reaches all over a large file', () => {
+  const size = 200_000 * MAX_READ_BYTES
+  const fetch = new FileFetch(size, new Uint8Array(bitmapLength(size)).fill(0xff))
+  const sample = fetch.sample(Math.random)
+  for (let tenth = 0; tenth < 10; tenth++) expect(sample.some(({ start }) => Math.floor((start * 10) / size) === tenth)).toBe(true)
 })

@@ -23,7 +23,7 @@ class Bench {
     this.directory = directory
     this.peer = peer
     this.jobs = openFileJobs({
-      connection: () => (peer.connected ? peer.connection : undefined), downloadDirectory: directory, read: peer.read, readBundle: peer.readBundle,
+      connection: () => (peer.connected ? peer.connection : undefined), downloadDirectory: directory, read: peer.read, readBundle: peer.readBundle, readHashes: peer.readHashes,
       onEvent: (event) => {
         this.events.push(event)
         this.#watcher()
@@ -132,6 +132,23 @@ test('after a lost connection only what is missing is read', async () => {
   expect(await bench.run()).toMatchObject({ type: 'file-done' })
   expect(bench.peer.reads.map(({ start }) => start)).toEqual([2 * MAX_READ_BYTES, 3 * MAX_READ_BYTES])
   expect(await whole(join(bench.directory, 'song.flac'))).toBe(true)
+})
+
+test('data kept of another content is thrown away before a byte is added, although size and time are the same', async () => {
+  const bench = await openBench()
+  bench.peer.beforeRead = ({ start }, signal) => {
+    if (start < 2 * MAX_READ_BYTES) return undefined
+    if (start === 2 * MAX_READ_BYTES) throw new CodedError('connection-lost', 'gone')
+    return hang(signal)
+  }
+  expect(await bench.run()).toMatchObject({ type: 'file-failed', code: 'connection-lost' })
+  bench.peer.beforeRead = () => undefined
+  bench.peer.put(PATH, pattern('other', SIZE))
+  bench.peer.reads = []
+  expect(await bench.run()).toMatchObject({ type: 'file-done', restarted: true })
+  expect(bench.peer.hashed.length).toBeGreaterThan(0)
+  expect(bench.peer.reads).toHaveLength(4)
+  expect(await whole(join(bench.directory, 'song.flac'), 'other')).toBe(true)
 })
 
 test('unfinished data of another version is thrown away, and that is said', async () => {

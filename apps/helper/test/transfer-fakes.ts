@@ -1,4 +1,5 @@
-import { CodedError, type Entry, type ListPage, type ListRequest, type PeerId, type SharePath, compareTreeOrder, isBelow, peerIdFromKey } from '@harddrive-party/protocol'
+import { CodedError, type Entry, type HashRange, type ListPage, type ListRequest, type PeerId, type SharePath, compareTreeOrder, isBelow, peerIdFromKey } from '@harddrive-party/protocol'
+import { createHash } from 'node:crypto'
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import type { PeerConnection } from '../src/adapters/transport.ts'
 
 type Read = NonNullable<FileJobsOptions['read']>
 type Bundle = NonNullable<FileJobsOptions['readBundle']>
+type Hashes = NonNullable<FileJobsOptions['readHashes']>
 type ReadArguments = Parameters<Read>[1]
 
 export interface FakeFile {
@@ -25,7 +27,9 @@ export class FakePeer {
   reads: ReadArguments[] = []
   /** Files in each bundle that was asked for. */
   bundles: number[] = []
+  /** Neither bundles nor hashes, if false. */
   knowsBundles = true
+  hashed: HashRange[] = []
   inFlight = 0
   mostInFlight = 0
   busyCalls: boolean[] = []
@@ -85,6 +89,15 @@ export class FakePeer {
     } finally {
       this.inFlight--
     }
+  }
+
+  readonly readHashes: Hashes = async (_connection, { path, ranges, expect }) => {
+    this.hashed.push(...ranges)
+    if (!this.knowsBundles) throw new CodedError('unsupported', 'not known here')
+    const file = this.files.get(path)
+    if (file === undefined) throw new CodedError('not-found', 'there is no such file')
+    if (expect?.size !== file.bytes.length || expect.mtime !== file.mtime) throw new CodedError('source-changed', 'the file has changed')
+    return ranges.map(({ start, end }) => createHash('sha256').update(file.bytes.subarray(start, end)).digest())
   }
 
   readonly readBundle: Bundle = async (connection, files, into, onFile, options) => {

@@ -46,6 +46,7 @@ export class World {
       connection: (peerId) => (this.#peer(peerId)?.connected === true ? this.#peer(peerId)?.connection : undefined),
       onEvent, downloadDirectory: this.downloads,
       read: (connection, ...rest) => this.#peer(connection.peerId)!.read(connection, ...rest),
+      readHashes: (connection, ...rest) => this.#peer(connection.peerId)!.readHashes(connection, ...rest),
       readBundle: (connection, ...rest) => this.#peer(connection.peerId)!.readBundle(connection, ...rest),
     })
     transfers = this.transfers

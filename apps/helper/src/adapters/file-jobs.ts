@@ -3,8 +3,10 @@ import { resolve } from 'node:path'
 import { RateMeter } from '../core/rate-meter.ts'
 import type { FileJob, NetworkEvent, PartialData } from '../network/network-api.ts'
 import { checkDiskSpace, diskSpace } from './disk-space.ts'
+import type { requestHashes } from './bulk-requests.ts'
 import { makeDirectories, partsBelow } from './download-path.ts'
 import { type DoneEvent, FileBatch, type FileBatchOptions } from './file-batch.ts'
+import { isStillSame } from './kept-data.ts'
 import { type PartialFile, type PartialOwner, discardPartial, findFinished, openPartial, partialKey, tidyPartials } from './partial-file.ts'
 import { PartialRecorder } from './partial-recorder.ts'
 import { requestRead } from './peer-requests.ts'
@@ -26,7 +28,7 @@ export interface FileJobs {
   close(): Promise<void>
 }
 
-export type FileEvent = Extract<NetworkEvent, { type: 'file-progress' | 'file-done' | 'file-failed' }>
+export type FileEvent = Extract<NetworkEvent, { type: 'file-progress' | 'file-waiting' | 'file-done' | 'file-failed' }>
 
 export interface FileJobsOptions {
   /** The connection to a peer now, undefined = none. */
@@ -39,6 +41,7 @@ export interface FileJobsOptions {
   /** Replaced in tests. */
   readonly read?: typeof requestRead
   readonly readBundle?: FileBatchOptions['request']
+  readonly readHashes?: typeof requestHashes
   readonly open?: typeof openPartial
   readonly space?: typeof diskSpace
   readonly stallMs?: number
@@ -50,6 +53,8 @@ const MAX_FILE_BYTES = 2 ** 44
 /** Ranges in memory at once, over all peers: 24 x 4 MiB. */
 const MAX_BUFFERS = 24
 const PROGRESS_MS = 250
+/** A job that has had nothing for so long waits. */
+const QUIET_MS = 2_000
 /** A connection that lives but brings nothing for so long is given up: another try may fare better, and others want the slots. */
 const STALL_MS = 30_000
 
@@ -64,6 +69,8 @@ interface RunningJob {
   remaining: number
   reading: number
   heardAt: number
+  /** When bytes came last. */
+  bytesAt: number
   progressAt: number
   ended: Promise<void>
 }
@@ -123,7 +130,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
   function startJob(job: FileJob, batch: FileBatch | undefined): void {
     const running: RunningJob = {
       job, owner: ownerOf(job), abort: new AbortController(), meter: new RateMeter(), failure: undefined, remaining: job.size, reading: 0,
-      heardAt: 0, progressAt: 0, ended: Promise.resolve(),
+      heardAt: 0, bytesAt: -QUIET_MS, progressAt: 0, ended: Promise.resolve(),
     }
     jobs.set(job.jobId, running)
     stallTimer ??= setInterval(abortStalled, Math.max(10, stallMs / 6)).unref()
@@ -167,8 +174,15 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     signal.throwIfAborted()
     const connection = options.connection(job.peerId)
     if (connection === undefined) throw new CodedError('offline', 'the peer is not connected')
-    const partial = await open(owner, { size: job.size, mtime: job.mtime })
+    let partial = await open(owner, job)
+    let restarted = partial.startedAgain
     try {
+      if (partial.fetch.bytes > 0 && !(await isSame(running, partial, connection))) {
+        await partial.close()
+        await discardPartial(owner)
+        partial = await open(owner, job)
+        restarted = true
+      }
       running.remaining = job.size - partial.fetch.bytes
       if (partial.fetch.bytes > 0) reportProgress(running)
       if (running.remaining > 0) await checkSpace(owner.downloadDirectory)
@@ -180,10 +194,19 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       }
       const target = await partial.place(job.target)
       const done = { type: 'file-done', jobId: job.jobId, target, bytes: job.size } as const
-      return partial.startedAgain ? { ...done, restarted: true } : done
+      return restarted ? { ...done, restarted: true } : done
     } finally {
       await partial.close()
     }
+  }
+
+  /** Whether what is kept is what the source has, as far as can be seen in a moment. */
+  async function isSame({ job, abort: { signal } }: RunningJob, partial: PartialFile, connection: PeerConnection): Promise<boolean> {
+    let same = true
+    await batchOptions.inTurn(job.peerId, signal, async () => {
+      same = await isStillSame(partial, connection, job, { signal, ...(options.readHashes === undefined ? {} : { request: options.readHashes }) })
+    })
+    return same
   }
 
   /** For what all jobs still have to write. */
@@ -277,10 +300,15 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       const expect = { size: job.size, mtime: job.mtime }
       const onBytes = (count: number) => {
         running.heardAt = performance.now()
+        running.bytesAt = running.heardAt
         running.meter.add(running.heardAt, count)
         reportProgress(running)
       }
-      const got = await read(connection, { path: job.path, start, end, expect }, into, { signal: abort.signal, onBytes })
+      const onPlace = (place: number | null) => {
+        running.heardAt = performance.now()
+        reportWaiting(running, place)
+      }
+      const got = await read(connection, { path: job.path, start, end, expect }, into, { signal: abort.signal, onBytes, onPlace })
       if (got.size !== job.size || got.mtime !== job.mtime) throw new SourceChanged({ size: got.size, mtime: got.mtime })
       if (got.start !== start || got.length !== end - start) throw new CodedError('wrong-length', 'the peer sent another range than was asked for')
     } finally {
@@ -293,6 +321,12 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
     if (closed || running.abort.signal.aborted || now - running.progressAt < PROGRESS_MS) return
     running.progressAt = now
     options.onEvent({ type: 'file-progress', jobId: running.job.jobId, bytes: running.job.size - running.remaining, bytesPerSecond: running.meter.rate(now) })
+  }
+
+  /** Only while none of the parts that are being read brings anything. */
+  function reportWaiting(running: RunningJob, place: number | null): void {
+    if (closed || running.abort.signal.aborted || performance.now() - running.bytesAt < QUIET_MS) return
+    options.onEvent({ type: 'file-waiting', jobId: running.job.jobId, place })
   }
 
   function abortStalled(): void {

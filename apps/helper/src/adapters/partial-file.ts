@@ -1,4 +1,4 @@
-import type { PeerId, SharePath } from '@harddrive-party/protocol'
+import type { HashRange, PeerId, SharePath } from '@harddrive-party/protocol'
 import { CodedError } from '@harddrive-party/protocol'
 import { decode as decodeCbor, encode as encodeCbor } from 'cbor-x'
 import { createHash } from 'node:crypto'
@@ -35,6 +35,8 @@ interface Recorded extends SourceVersion {
 }
 
 const CHECKSUM_BYTES = 32
+/** Read and hashed at once. */
+const HASHED_BYTES = 512 * 1024
 /** `O_NOFOLLOW` does not exist on Windows, where making links takes rights of its own. */
 const NO_FOLLOW = constants.O_NOFOLLOW ?? 0
 /** Errors of `link` on file systems without hard links. */
@@ -131,6 +133,24 @@ export class PartialFile {
         if (bytesWritten === 0) throw new CodedError('disk-full', `nothing more can be written to ${this.#paths.data}`)
         from += bytesWritten
       }
+    } catch (error) {
+      throw toDiskError(error, this.#paths.data)
+    }
+  }
+
+  /** @returns the SHA-256 of a range that is on the disk @throws CodedError `disk-error` */
+  async hash({ start, end }: HashRange): Promise<Uint8Array> {
+    try {
+      const hash = createHash('sha256')
+      const buffer = new Uint8Array(Math.min(end - start, HASHED_BYTES))
+      for (let at = start; at < end; ) {
+        const { bytesRead } = await this.#handle.read(buffer, 0, Math.min(buffer.length, end - at), at)
+        // Shorter than it was: then it has no hash that anything else has.
+        if (bytesRead === 0) break
+        hash.update(buffer.subarray(0, bytesRead))
+        at += bytesRead
+      }
+      return hash.digest()
     } catch (error) {
       throw toDiskError(error, this.#paths.data)
     }

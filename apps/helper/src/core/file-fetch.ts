@@ -1,4 +1,4 @@
-import { MAX_READ_BYTES } from '@harddrive-party/protocol'
+import { type HashRange, MAX_READ_BYTES } from '@harddrive-party/protocol'
 
 /** Plans the ranges of one file: which to ask for next, which are on the disk. Fetches and writes nothing itself. */
 
@@ -8,6 +8,11 @@ export interface FileRange {
   /** One past the last byte. */
   readonly end: number
 }
+
+/** What is compared when a transfer goes on: whole ranges, and places in the others with the bytes of each. */
+const SAMPLED_LAST = 2
+const SAMPLED_PLACES = 48
+const SAMPLED_BYTES = 64 * 1024
 
 const WANTED = 0
 const FLYING = 1
@@ -84,6 +89,23 @@ export class FileFetch {
   writtenEnd(): number {
     const last = this.#states.lastIndexOf(WRITTEN)
     return last === -1 ? 0 : this.#range(last).end
+  }
+
+  /**
+   * Parts of what is on the disk by which to tell whether it is still what the source has: the last ranges, which a crash may have met, and random places
+   * all over the rest. Within the bounds of one `hashes`.
+   * @param random from 0 to 1
+   */
+  sample(random: () => number): HashRange[] {
+    const written = [...this.#states.keys()].filter((index) => this.#states[index] === WRITTEN)
+    const sample = written.splice(-SAMPLED_LAST).map((index) => this.#range(index))
+    // One place in each of as many parts of equal length: chance must not leave a large one out.
+    for (let part = 0; written.length > 0 && part < SAMPLED_PLACES; part++) {
+      const index = written[Math.floor(((part + random()) * written.length) / SAMPLED_PLACES)] ?? 0
+      const start = index * MAX_READ_BYTES + Math.floor(random() * (MAX_READ_BYTES / SAMPLED_BYTES)) * SAMPLED_BYTES
+      sample.push({ index, start, end: start + SAMPLED_BYTES })
+    }
+    return sample.map(({ start, end }) => ({ start, end })).toSorted((a, b) => a.start - b.start)
   }
 
   #finish(index: number): void {
