@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FIRST_ROUND_MS, HELP_AFTER_MS, Introductions, LONGEST_ROUND_MS, MAX_FRIENDS_ASKED } from '../src/core/introductions.ts'
+import { FIRST_ROUND_MS, HELP_AFTER_MS, Introductions, JUST_LOST_MS, LONGEST_ROUND_MS, MAX_FRIENDS_ASKED } from '../src/core/introductions.ts'
 import type { Owner } from '../src/core/introductions.ts'
 import { keyHashText } from '../src/core/peer-link-state.ts'
 import { person, recordOf } from './peer-records.ts'
@@ -40,8 +40,20 @@ describe('asking friends', () => {
     introductions.step(600, { type: 'connected', peerId: dan.peerId, introduces: true })
     expect(introductions.deadline).toBeUndefined()
     introductions.step(700, { type: 'disconnected', peerId: dan.peerId })
-    introductions.step(700, { type: 'wanted', keyHash: hash(dan), knockSecret: 'aa' })
-    expect(introductions.deadline).toBe(700 + HELP_AFTER_MS)
+    introductions.step(700 + JUST_LOST_MS, { type: 'wanted', keyHash: hash(dan), knockSecret: 'aa' })
+    expect(introductions.deadline).toBe(700 + JUST_LOST_MS + HELP_AFTER_MS)
+  })
+
+  it('begins at once for somebody who was here a moment ago', () => {
+    const introductions = machine([ann])
+    introductions.step(0, { type: 'connected', peerId: dan.peerId, introduces: true })
+    introductions.step(700, { type: 'disconnected', peerId: dan.peerId })
+    introductions.step(1_000, { type: 'wanted', keyHash: hash(dan), knockSecret: 'aa' })
+    expect(introductions.deadline).toBe(1_000)
+    expect(introductions.step(1_000, { type: 'tick' })).toMatchObject([{ type: 'ask', friend: ann.peerId }])
+    // Only the first time: from then on as always.
+    introductions.step(1_100, { type: 'wanted', keyHash: hash(dan), knockSecret: 'aa' })
+    expect(introductions.deadline).toBe(1_000 + FIRST_ROUND_MS)
   })
 
   it('asks nobody who does not understand it', () => {

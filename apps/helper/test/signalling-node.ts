@@ -57,6 +57,8 @@ export class SignallingNode {
   policy: Policy
   record: SignedPeerRecord
   readonly #transport: Transport
+  /** Whom the NAT was opened to without being dialled. */
+  readonly opened: PeerId[] = []
   readonly #service: ReturnType<typeof openPeerService>
   readonly #waiting = new Set<() => void>()
 
@@ -94,6 +96,7 @@ export class SignallingNode {
     })
     this.signalling = openSignalling({
       self: this.peerId, policy: this.policy, links: this.links, ownRecord: () => this.record, log: () => {},
+      open: ({ record: { peerId } }) => void this.opened.push(peerId),
     })
   }
 

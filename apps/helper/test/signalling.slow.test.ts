@@ -73,6 +73,16 @@ describe('friends who have lost each other', () => {
     expect(world.dials.some(({ from }) => from === bob.peerId)).toBe(false)
   })
 
+  it('are let in again while one of them still believes in a connection that the other has lost', async () => {
+    const { ann, bob, cid } = await around()
+    await cid.links.connect(ann.code)
+    await ann.connected(cid)
+    await ann.until(() => ann.remembers(cid))
+    expect(ann.opened).toEqual([])
+    expect(await ask(cid, bob, ann, cid.record, ann.policy.knownSecret)).toBe('introduced')
+    expect(ann.opened).toEqual([cid.peerId])
+  })
+
   it('are not introduced by a friend who does not do that', async () => {
     const { ann, bob, cid } = await around()
     bob.signalling.setHelpsOthers(false)

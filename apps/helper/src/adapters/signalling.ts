@@ -189,8 +189,10 @@ class OpenSignalling implements Signalling {
     const own = this.#options.ownRecord()
     if (judgement.type === 'refuse') throw new CodedError(judgement.fault.code, judgement.fault.message)
     if (!own) throw new CodedError('not-found', 'there is no record to answer with')
+    // With a connection that we still believe in we dial nobody, but who asks does not have it any more.
+    const isMissed = this.#options.links.connection(record.peerId) !== undefined
     if (judgement.type === 'dial') this.#options.links.learn({ record, bytes }, 'introduction', { live: true })
-    else this.#options.open?.({ record, bytes })
+    if (judgement.type === 'open' || isMissed) this.#options.open?.({ record, bytes })
     return own.bytes
   }
 

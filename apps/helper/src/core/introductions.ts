@@ -10,6 +10,10 @@ import { TokenBucket } from './token-bucket.ts'
 
 /** A dial that needs nobody's help has succeeded by then. */
 export const HELP_AFTER_MS = 400
+/** After so short an absence no such dial is waited for: one of the two has probably another address now, and friends are where they were. */
+export const JUST_LOST_MS = 60_000
+/** Who was lost of late. */
+const MAX_LOST = 256
 /** Friends asked at once: one may be slow, or have lost its way to the other. */
 export const MAX_FRIENDS_ASKED = 2
 /** From one round of asking for somebody to the next; it doubles with each that came to nothing. */
@@ -91,6 +95,8 @@ export class Introductions implements Machine<IntroductionsInput, IntroductionsE
   readonly #connected = new Map<PeerId, { readonly keyHash: string; readonly introduces: boolean; readonly asks: TokenBucket; readonly asked: TokenBucket }>()
   readonly #wanted = new Map<string, Wanted>()
   readonly #owners = new Map<PeerId, TokenBucket>()
+  /** Key hashes, and when the connection ended; oldest first. */
+  readonly #lost = new Map<string, number>()
   /** Whether we pass on what others ask. */
   helpsOthers = true
 
@@ -113,6 +119,7 @@ export class Introductions implements Machine<IntroductionsInput, IntroductionsE
       case 'connected': {
         const keyHash = keyHashText(input.peerId)
         this.#wanted.delete(keyHash)
+        this.#lost.delete(keyHash)
         if (!this.#connected.has(input.peerId)) {
           const bucket = (): TokenBucket => new TokenBucket(FRIEND_BURST, FRIEND_INTERVAL_MS)
           this.#connected.set(input.peerId, { keyHash, introduces: input.introduces, asks: bucket(), asked: bucket() })
@@ -120,7 +127,7 @@ export class Introductions implements Machine<IntroductionsInput, IntroductionsE
         return []
       }
       case 'disconnected':
-        this.#connected.delete(input.peerId)
+        this.#lose(now, input.peerId)
         return []
       case 'answered': {
         // Only what we still want, and only about whom we asked for.
@@ -165,11 +172,22 @@ export class Introductions implements Machine<IntroductionsInput, IntroductionsE
     return bucket
   }
 
+  #lose(now: number, peerId: PeerId): void {
+    const keyHash = this.#connected.get(peerId)?.keyHash
+    if (keyHash === undefined) return
+    this.#connected.delete(peerId)
+    this.#lost.delete(keyHash)
+    this.#lost.set(keyHash, now)
+    const [oldest] = this.#lost.keys()
+    if (this.#lost.size > MAX_LOST && oldest !== undefined) this.#lost.delete(oldest)
+  }
+
   #want(now: number, keyHash: string, knockSecret: string): void {
     const before = this.#wanted.get(keyHash)
+    const isJustLost = now - (this.#lost.get(keyHash) ?? -Infinity) < JUST_LOST_MS
     const wanted = before ?? { knockSecret, askAt: undefined, notBefore: now, rounds: 0 }
     wanted.knockSecret = knockSecret
-    wanted.askAt ??= Math.max(now + HELP_AFTER_MS, wanted.notBefore)
+    wanted.askAt ??= Math.max(now + (isJustLost ? 0 : HELP_AFTER_MS), wanted.notBefore)
     this.#wanted.delete(keyHash)
     this.#wanted.set(keyHash, wanted)
     const [oldest] = this.#wanted.keys()
