@@ -171,6 +171,18 @@ describe('the end', () => {
     expect(effect?.type === 'failed' ? effect.message : '').toMatch(/random port.*relay.*(UPnP|IPv6)/)
   })
 
+  it('knows two that sit behind one and the same address', () => {
+    const own = { nat: { v4: 'consistent', v6: 'unknown' }, interfaces: INTERFACES, candidates: [{ endpoint: { ...PEER, port: 9 }, source: 'stun' }] } as const
+    const said = (theirs: Endpoint): string => {
+      const puncher = new Puncher(options({ own, theirs: peerWith([{ endpoint: theirs, source: 'stun' }]), patienceMs: 0 }))
+      puncher.step(0, { type: 'start' })
+      const failed = puncher.step(20_000, { type: 'tick' }).find(({ type }) => type === 'failed')
+      return failed?.type === 'failed' ? failed.message : ''
+    }
+    expect(said(PEER)).toMatch(/same internet address.*provider.*IPv6/)
+    expect(said(STRANGER)).toMatch(/^Nothing came back\. The other helper may not/)
+  })
+
   it('does not call ports random that are only not known yet', () => {
     const own = { nat: { v4: 'block', v6: 'unknown' }, block: { low: 40_000, high: 40_511 }, interfaces: INTERFACES } as const
     const theirs = peerWith([{ endpoint: PEER, source: 'stun' }], 'block')

@@ -25,6 +25,7 @@ export interface PunchPlan {
 const OPEN_HEAD_START_MS = 400
 
 export const NO_ANSWER = 'Nothing came back. The other helper may not be running, may not have your code, or one of the two networks blocks UDP.'
+const SAME_ADDRESS = 'Nothing came back. You and this peer are seen from the same internet address: you are in one house, or customers of one provider whose router does not send packets back inside. It helps to be in the same local network, to use IPv6 on both sides, or a port that the provider opens.'
 const SEARCH_FAILED = 'The right port was not found among those that the router may have chosen. Trying again may help; so does enabling UPnP on either router, or IPv6.'
 
 export function planPunching({ own, loopback = false, random }: PunchOptions, theirs: PunchPeer, smallerKey: boolean): PunchPlan {
@@ -42,7 +43,7 @@ export function planPunching({ own, loopback = false, random }: PunchOptions, th
     : targets.length === 0
       ? ({ code: 'no-candidates', message: 'No address of this peer is known that can be reached from here.' } as const)
       : search === null
-        ? ({ code: 'no-answer', message: NO_ANSWER } as const)
+        ? ({ code: 'no-answer', message: isShared(own, dest) ? SAME_ADDRESS : NO_ANSWER } as const)
         : ({ code: 'search-failed', message: `${NO_ANSWER} ${SEARCH_FAILED}` } as const)
   const hasHeadStart = isMapped || facts.own.kind === 'open' || facts.theirs.kind === 'open'
   return { targets: knocked.map(({ endpoint }) => endpoint), search, searchDelayMs: hasHeadStart ? OPEN_HEAD_START_MS : 0, isOpen: facts.theirs.kind === 'open', isReachable, fault }
@@ -88,6 +89,11 @@ function flowsOf(own: NatFacts, theirs: NatFacts): number {
   const sizes = [own, theirs].flatMap(({ block }) => (block === undefined ? [] : [block.high - block.low + 1]))
   const [first = 1, second] = sizes
   return second === undefined ? Math.min(BIRTHDAY_FLOWS, 5 * first) : birthdayFlows(first, second)
+}
+
+/** Whether their address is what servers see of us as well. */
+function isShared({ candidates = [] }: PunchOptions['own'], dest: Endpoint | undefined): boolean {
+  return dest !== undefined && candidates.some(({ endpoint, source }) => source !== 'interface' && endpoint.host === dest.host)
 }
 
 function isMapping({ endpoint, source }: ReachCandidate): boolean {
