@@ -154,6 +154,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     peerName: book.nameOf,
     onChange: (transfer) => hub.push({ type: 'transfer', transfer }),
     onRemoved: (transferId) => hub.push({ type: 'transfer-removed', transferId }),
+    onQueue: (queue) => hub.push({ type: 'queue', queue }),
     log,
   })
   closers.add(transfers.close)

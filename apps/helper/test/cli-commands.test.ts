@@ -18,6 +18,7 @@ const SHARE: ShareInfo = { shareId: 's1', name: 'Music', directory: '/home/me/Mu
 const TRANSFER: TransferInfo = {
   transferId: 't-1', peerId: ID, peerName: 'Brave Otter', path: 'Music/Blue' as SharePath, isDirectory: true, state: 'waiting', reason: { code: 'offline', message: 'the peer is away' },
   bytes: 10, total: 20, files: { done: 1, failed: 0, total: 2 }, bytesPerSecond: 0, target: '/d/Blue', notices: [], addedAt: 1, endedAt: null,
+  wait: { cause: 'offline' }, order: 1, held: false, follow: false, skippedFiles: 0,
 }
 const SNAPSHOT: ControlSnapshot = {
   seq: 0,
@@ -25,7 +26,7 @@ const SNAPSHOT: ControlSnapshot = {
     version: '0.1.0', peerId: ID, name: 'Quiet Fox', natKind: 'consistent', udp: { v4: 4433, v6: null }, addresses: ['192.168.1.5:4433'], network: 'ready',
     downloadDirectory: '/d', freeBytes: 1e9, startedAt: 1,
   },
-  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }],
+  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }], queue: { paused: false, pausedPeers: [] },
   settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
 }
 

@@ -8,7 +8,7 @@ const transfer = (transferId: string, bytes: number, state: TransferInfo['state'
   type: 'transfer',
   transfer: {
     transferId, peerId: 'aa'.repeat(32) as PeerId, peerName: 'x', path: 'a' as SharePath, isDirectory: false, state, reason: null, bytes, total: 100,
-    files: { done: 0, failed: 0, total: 1 }, bytesPerSecond: 1, target: null, notices: [], addedAt: 0, endedAt: null,
+    files: { done: 0, failed: 0, total: 1 }, bytesPerSecond: 1, target: null, notices: [], addedAt: 0, endedAt: null, wait: null, order: 1, held: false, follow: false, skippedFiles: 0,
   },
 })
 const setting = (downloadDirectory: string): ControlChange => ({ type: 'settings', settings: defaultSettings(downloadDirectory) })

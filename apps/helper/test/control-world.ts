@@ -66,6 +66,7 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
     store, network, downloadDirectory, peerName: book.nameOf,
     onChange: (transfer) => hub.push({ type: 'transfer', transfer }),
     onRemoved: (transferId) => hub.push({ type: 'transfer-removed', transferId }),
+    onQueue: (queue) => hub.push({ type: 'queue', queue }),
   })
   const state = createHelperState({ network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, topics, onChange: hub.push, onError })
   let stopped = false
@@ -115,8 +116,8 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
 }
 
 const LIBRARY: readonly Entry[] = [
-  directory('Music', 2_000_015), directory('Music/Album', 2_000_012), file('Music/Album/Endless.bin', 2_000_000), file('Music/Album/Song.txt', 12),
-  directory('Music/Album/Sleeve', 0), file('Music/Readme.txt', 3),
+  directory('Music', 2_000_015), directory('Music/Album', 2_000_012), file('Music/Album/Endless.bin', 2_000_000), directory('Music/Album/Sleeve', 0),
+  file('Music/Album/Song.txt', 12), file('Music/Readme.txt', 3),
 ]
 
 function directory(path: string, size: number): Entry {

@@ -21,8 +21,10 @@ function pageOf(count: number, from = 0, size = LARGE): WishPage {
   return { rows, states: new Uint8Array(count), reasons: new Map(), names: new Map() }
 }
 
-const listed = (id: string, files: number, pages = 1, size = LARGE) =>
-  ({ type: 'listed', id, isDirectory: true, target: `/d/${id}`, pages, files, bytes: files * size, renamed: 0, rejected: 0 }) as const
+const listed = (id: string, files: number, pages = 1, size = LARGE) => ({
+  type: 'listed', id, isDirectory: true, target: `/d/${id}`, base: 0, pages, files, bytes: files * size, renamed: 0, rejected: 0, fresh: files,
+  doneFiles: 0, doneBytes: 0, failedFiles: 0, skippedFiles: 0, skippedBytes: 0, failure: null,
+}) as const
 const peer = (peerId: PeerId, connected: boolean) => ({ type: 'peer', peerId, connected }) as const
 const starts = (effects: QueueEffect[]) => effects.flatMap((effect) => (effect.type === 'start' ? [effect.jobId] : []))
 
@@ -151,14 +153,14 @@ describe('waiting', () => {
   test('a wish added while its peer is left alone is not forgotten', () => {
     const { queue, jobs } = running()
     drive(queue, 0, { type: 'file-failed', jobId: jobs[0]!, code: 'busy', message: 'busy' })
-    drive(queue, 0, { type: 'add', wish: wish('b') }, { type: 'cancel', id: 'a' })
+    drive(queue, 0, { type: 'add', wish: wish('b') }, { type: 'cancel', scope: { id: 'a', path: '' } })
     expect(queue.status(0, 'b')).toMatchObject({ state: 'waiting', reason: { code: 'busy' } })
-    expect(drive(queue, queue.deadline!, { type: 'tick' })).toContainEqual({ type: 'list', id: 'b' })
+    expect(drive(queue, queue.deadline!, { type: 'tick' })).toContainEqual({ type: 'list', id: 'b', again: null })
   })
 
   test('what is coming back from a cancelled wish means nothing', () => {
     const { queue, jobs } = running()
-    const effects = drive(queue, 0, { type: 'cancel', id: 'a' })
+    const effects = drive(queue, 0, { type: 'cancel', scope: { id: 'a', path: '' } })
     expect(effects.filter(({ type }) => type === 'stop')).toHaveLength(8)
     expect(effects.at(-2)).toEqual({ type: 'discard', id: 'a' })
     expect(drive(queue, 0, { type: 'file-done', jobId: jobs[0]!, name: 'x', restarted: false })).toEqual([])

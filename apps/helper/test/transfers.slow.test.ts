@@ -21,7 +21,7 @@ test('a file lands under its name, with the time of its source', async () => {
   expect((await stat(info.target!)).mtimeMs).toBeCloseTo(1_700_000_000_123.5, 0)
   expect(world.transfers.finishedFile(transferId)).toBe(info.target)
   expect(world.transfers.files(transferId, undefined, 10).files).toEqual([
-    { path: 'song.flac', size: 9_000_000, bytes: 9_000_000, state: 'done', reason: null },
+    { path: 'song.flac', source: '', size: 9_000_000, bytes: 9_000_000, state: 'done', reason: null, wait: null },
   ])
 })
 

@@ -72,6 +72,7 @@ export const TRANSFER_STATES: Record<TransferInfo['state'], StateWords> = {
   listing: stateWords('words.transfer.listing', 'wait'),
   running: stateWords('words.transfer.running', 'good'),
   waiting: stateWords('words.transfer.waiting', 'wait'),
+  paused: stateWords('words.transfer.paused', 'plain'),
   done: stateWords('words.transfer.done', 'good'),
   failed: stateWords('words.transfer.failed', 'bad'),
   cancelled: stateWords('words.transfer.cancelled', 'plain'),

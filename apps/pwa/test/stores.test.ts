@@ -15,7 +15,8 @@ import { useWishes } from '../src/state/wish-store.ts'
 const peer = (name: string, state: PeerInfo['state']) => ({ name, state, peerId: name }) as unknown as PeerInfo
 const transfer = (more: Partial<TransferInfo>): TransferInfo => ({
   transferId: 't', peerId: MY_ID, peerName: 'amber-otter', path: 'a' as TransferInfo['path'], isDirectory: false, state: 'running', reason: null, bytes: 500, total: 1000,
-  files: { done: 0, failed: 0, total: 1 }, bytesPerSecond: 100, target: null, notices: [], addedAt: 0, endedAt: null, ...more,
+  files: { done: 0, failed: 0, total: 1 }, bytesPerSecond: 100, target: null, notices: [], addedAt: 0, endedAt: null,
+  wait: null, order: 1, held: false, follow: false, skippedFiles: 0, ...more,
 })
 
 let mock: MockControl

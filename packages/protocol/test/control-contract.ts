@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Entry, type ErrorCode, ERROR_CODES, NAT_KINDS, type PeerId, type SharePath } from '../src/index.ts'
 import { CONTROL_METHODS, type ControlApi, type ControlEvent, type ControlSnapshot, openControlMirror, parsePairingFragment } from '../src/control/index.ts'
+import { BAD_QUEUE_ARGUMENTS, WAIT, queueContract } from './queue-contract.ts'
 
 /** What every ControlApi must do, whoever implements it: run on the real helper behind its door, and on the app's mock. */
 
@@ -35,9 +36,10 @@ const PEER = v.strictObject({
 })
 const TRANSFER = v.strictObject({
   transferId: v.pipe(v.string(), v.nonEmpty()), peerId: hex64, peerName: v.string(), path: v.string(), isDirectory: nullable(v.boolean()),
-  state: v.picklist(['queued', 'listing', 'running', 'waiting', 'done', 'failed', 'cancelled']), reason, bytes: count, total: nullable(count),
+  state: v.picklist(['queued', 'listing', 'running', 'waiting', 'paused', 'done', 'failed', 'cancelled']), reason, bytes: count, total: nullable(count),
   files: v.strictObject({ done: count, failed: count, total: nullable(count) }), bytesPerSecond: count, target: nullable(v.string()), notices: v.array(v.string()),
-  addedAt: count, endedAt: nullable(count),
+  addedAt: count, endedAt: nullable(count), order: v.number(), held: v.boolean(), follow: v.boolean(), skippedFiles: count,
+  wait: WAIT,
 })
 const SHARE = v.strictObject({
   shareId: v.pipe(v.string(), v.nonEmpty()), name: v.pipe(v.string(), v.nonEmpty()), directory: v.string(), state: v.picklist(['scanning', 'ready', 'missing']),
@@ -84,6 +86,7 @@ const SNAPSHOT = v.strictObject({
     introductions: v.boolean(), mqttBrokers: v.array(v.string()),
   }),
   topics: v.array(TOPIC),
+  queue: v.strictObject({ paused: v.boolean(), pausedPeers: v.array(hex64) }),
 })
 
 /** Method, argument, and the field that the error must name. */
@@ -108,6 +111,7 @@ const BAD_ARGUMENTS = [
   ['addShare', { directory: 'relative/directory' }, 'directory'],
   ['addShare', { directory: '/a\0b' }, 'directory'],
   ['cancel', { transferId: 5 }, 'transferId'],
+  ...BAD_QUEUE_ARGUMENTS,
   ['transferFiles', { transferId: 'x', limit: -1 }, 'limit'],
   ['updateSettings', { colour: 'red' }, 'colour'],
   ['updateSettings', { askBeforeAccepting: 'no' }, 'askBeforeAccepting'],
@@ -256,6 +260,8 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       expect(await api.download(offline)).toEqual(named)
       expect(named).not.toEqual(first)
     })
+
+    queueContract(() => ({ api, fixture, until, failsWith }))
 
     it('cancels and retries a transfer', async () => {
       const { transferId } = await api.download({ peerId: fixture.peerId, path: fixture.endlessFile })

@@ -1,7 +1,8 @@
 import { CodedError } from '@harddrive-party/protocol'
-import type { TransferFile, TransferFilesPage, TransferState } from '@harddrive-party/protocol/control'
+import type { TransferFile, TransferFilesPage } from '@harddrive-party/protocol/control'
 import { jobIdOf } from '../core/queue-state.ts'
-import { DONE, FAILED, type WishPage, type WishRecord, hasEnded } from '../core/wish.ts'
+import type { FileFacts } from '../core/queue-status.ts'
+import { DONE, type Reason, type WishPage, type WishRecord } from '../core/wish.ts'
 
 /** Shows the files of one transfer page by page. Reads only what it is handed. */
 
@@ -11,41 +12,37 @@ const MAX_PAGES = 20
 interface View {
   readonly cursor: string | undefined
   readonly limit: number
-  readonly isRunning: (jobId: string) => boolean
+  readonly shown: (facts: FileFacts) => Pick<TransferFile, 'state' | 'wait'> & { readonly reason: Reason | null }
 }
 
 /** @throws CodedError `bad-request` for a cursor that is not ours */
 export function transferFilesPage(record: WishRecord, pageOf: (number: number) => WishPage | undefined, view: View): TransferFilesPage {
-  const { limit, isRunning } = view
+  const { limit, shown } = view
   const [firstPage, firstIndex] = parseCursor(view.cursor)
   const files: TransferFile[] = []
-  for (let number = firstPage; number < record.pages; number++) {
+  for (let number = Math.max(record.base, firstPage); number < record.pages; number++) {
     const page = pageOf(number)
     if (files.length >= limit || number - firstPage >= MAX_PAGES) return { files, cursor: `${number}.0` }
-    for (const [index, { isDirectory, size, local }] of page?.rows.entries() ?? []) {
+    for (const [index, { isDirectory, size, local, remote }] of page?.rows.entries() ?? []) {
       if (isDirectory || (number === firstPage && index < firstIndex)) continue
       if (files.length >= limit) return { files, cursor: `${number}.${index}` }
       const jobId = jobIdOf(record.id, { number, index })
       const state = page?.states[index]
       const renamed = page?.names.get(index)
       const planned = local === '' ? record.path.slice(record.path.lastIndexOf('/') + 1) : local
+      const { state: shownState, reason, wait } = shown({ place: { number, index }, state, remote, reason: page?.reasons.get(index) ?? null })
       files.push({
+        source: remote,
         path: renamed === undefined ? planned : planned.slice(0, planned.lastIndexOf('/') + 1) + renamed,
         size,
         bytes: state === DONE ? size : (record.begun[jobId] ?? 0),
-        state: stateOf(record, state, isRunning(jobId)),
-        reason: page?.reasons.get(index)?.message ?? null,
+        state: shownState,
+        reason: reason?.message ?? null,
+        wait,
       })
     }
   }
   return { files }
-}
-
-function stateOf(record: WishRecord, state: number | undefined, isRunning: boolean): TransferState {
-  if (state === DONE) return 'done'
-  if (state === FAILED) return 'failed'
-  if (isRunning) return 'running'
-  return hasEnded(record.phase) ? 'cancelled' : 'queued'
 }
 
 function parseCursor(cursor: string | undefined): [number, number] {

@@ -1,19 +1,24 @@
 import { CodedError, MAX_PAGE_ENTRIES, type PeerId, type SharePath, parseSharePath } from '@harddrive-party/protocol'
-import type { TransferInfo } from '@harddrive-party/protocol/control'
+import type { QueueInfo, TransferInfo, TransferScope } from '@harddrive-party/protocol/control'
 import { randomUUID } from 'node:crypto'
 import { lstatSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
-import type { QueueEffect, QueueInput } from '../core/queue-messages.ts'
+import type { QueueEffect, QueueInput, QueueScope, Wait } from '../core/queue-messages.ts'
 import { jobIdOf } from '../core/queue-state.ts'
 import { TransferQueue } from '../core/transfer-queue.ts'
-import { BEGUN, FAILED, type WishPage, type WishRecord, hasEnded, newWish, noticesOf } from '../core/wish.ts'
-import type { Transfers } from '../control/services.ts'
+import { BEGUN, FAILED, type LookAgain, type WishPage, type WishRecord, hasEnded, newWish, noticesOf } from '../core/wish.ts'
+import { MAX_CHOICES, choiceFor } from '../core/wish-choices.ts'
+import type { QueueChange, Transfers } from '../control/services.ts'
 import type { FileJob, NetworkApi, NetworkEvent } from '../network/network-api.ts'
+import { diskSpace } from './disk-space.ts'
 import { makeDirectoryTree, partsBelow } from './download-path.ts'
+import { previewDownload } from './download-preview.ts'
 import type { Store } from './store.ts'
 import { transferFilesPage } from './transfer-files.ts'
-import { listWish } from './wish-lister.ts'
-import { openWishStore, rearmPage } from './wish-store.ts'
+import { createWishKeeper } from './wish-keeper.ts'
+import { chooseTargetOf, listWish } from './wish-lister.ts'
+import { findInPages } from './wish-paths.ts'
+import { openWishStore } from './wish-store.ts'
 
 /** Runs the transfer queue: feeds it what happens, does what it wants, keeps it in the database. Fetches no bytes itself. */
 
@@ -25,6 +30,8 @@ export interface TransfersOptions {
   /** At once when a state changes, else at most four times a second for each. */
   readonly onChange: (info: TransferInfo) => void
   readonly onRemoved: (transferId: string) => void
+  /** What is paused as a whole changed. */
+  readonly onQueue?: (queue: QueueInfo) => void
   /** Nothing is left to do. */
   readonly onIdle?: () => void
   /** Milliseconds since 1970. */
@@ -38,8 +45,6 @@ export interface TransfersOptions {
 type StartEffect = Extract<QueueEffect, { type: 'start' }>
 
 const CHANGE_MS = 250
-/** What is done is stored together so often: a file finished since is recognised by its target, not fetched again. */
-const SAVE_MS = 250
 const WISH_ID = /^[A-Za-z0-9_-]{1,64}$/
 
 /** @throws CodedError `disk-error` */
@@ -55,18 +60,16 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   const closing = new AbortController()
   let idle = true
   let tick: ReturnType<typeof setTimeout> | undefined
-  let saveTimer: ReturnType<typeof setTimeout> | undefined
   let changeTimer: ReturnType<typeof setTimeout> | undefined
   const changed = new Set<string>()
   const listings = new Map<string, AbortController>()
   /** Removals of unfinished data under way: a wish tried again waits for its own. */
   const discards = new Map<string, Promise<void>>()
-  const dirtyRecords = new Map<string, WishRecord>()
-  const dirtyPages = new Map<string, { readonly id: string; readonly number: number; readonly page: WishPage; rows: boolean }>()
-  /** On their way into the store, where they cannot be read yet. */
-  const writingPages = new Map<string, WishPage>()
   /** Work under way that `close` waits for. */
   const background = new Set<Promise<void>>()
+  const keeper = createWishKeeper({
+    store: wishes, openPage: (id, number) => queue.openPage(id, number), isKnown: (id) => queue.record(id) !== undefined, inBackground,
+  })
 
   function feed(input: QueueInput): void {
     if (closing.signal.aborted) return
@@ -96,19 +99,26 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   function perform(effect: QueueEffect): void {
     switch (effect.type) {
       case 'list':
-        return inBackground(list(effect.id))
+        return inBackground(list(effect.id, effect.again))
       case 'stop-listing':
         listings.get(effect.id)?.abort()
         return
       case 'load':
         return inBackground(load(effect.id, effect.number))
-      case 'rearm':
-        return inBackground(rearm(effect.id))
       case 'start':
         starts.push(effect)
         return
       case 'stop':
         return inBackground(network.stopFile({ jobId: effect.jobId, discard: effect.discard }))
+      case 'drop': {
+        const record = queue.record(effect.id)
+        if (record !== undefined) inBackground(dropPartial(record, effect.jobId, effect.row.remote))
+        return
+      }
+      case 'keep-pauses':
+        inBackground(wishes.putPauses({ all: effect.all, peers: effect.peers }))
+        options.onQueue?.({ paused: effect.all, pausedPeers: effect.peers })
+        return
       case 'discard': {
         const record = queue.record(effect.id)
         if (record !== undefined) inBackground(discard(record))
@@ -120,7 +130,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
         return show(effect)
       case 'removed':
         changed.delete(effect.record.id)
-        dirtyRecords.delete(effect.record.id)
+        keeper.forget(effect.record.id)
         inBackground(remove(effect.record))
         options.onRemoved(effect.record.id)
     }
@@ -133,21 +143,25 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     background.add(settled)
   }
 
-  async function list(id: string): Promise<void> {
+  async function list(id: string, again: LookAgain | null): Promise<void> {
     const abort = new AbortController()
     listings.set(id, abort)
     await discards.get(id)
     const record = queue.record(id)
     if (record === undefined || abort.signal.aborted) return
+    const { base, pages } = record
     let outcome: QueueInput
     try {
-      outcome = { type: 'listed', id, ...(await listWish(record, { network, wishes, claimed: () => claimedBesides(id) }, abort)) }
+      const surroundings = { network, wishes: { ...wishes, page: keeper.page }, claimed: () => claimedBesides(id) }
+      outcome = { type: 'listed', id, ...(await listWish(record, again, surroundings, abort)) }
     } catch (error) {
       if (!(error instanceof CodedError)) log?.warn({ err: error, id }, 'a listing failed unexpectedly')
       outcome = { type: 'list-failed', id, ...CodedError.toWire(error) }
     }
     if (listings.get(id) === abort) listings.delete(id)
-    if (!abort.signal.aborted) feed(outcome)
+    if (abort.signal.aborted) return
+    feed(outcome)
+    if (outcome.type === 'listed' && outcome.base !== base) inBackground(wishes.removePageRange(id, base, pages))
   }
 
   function* claimedBesides(id: string): Iterable<string> {
@@ -158,7 +172,8 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
 
   /** Directories are made as their page comes up, so that empty ones are there too. */
   async function load(id: string, number: number): Promise<void> {
-    const page = storedPage(id, number)
+    await discards.get(id)
+    const page = keeper.page(id, number)
     const record = queue.record(id)
     if (page !== undefined && record?.target != null && !hasEnded(record.phase)) await makeFolders(record, page)
     feed({ type: 'page', id, number, page })
@@ -171,28 +186,6 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     } catch (error) {
       log?.warn({ err: error, id }, 'folders could not be made')
     }
-  }
-
-  function storedPage(id: string, number: number): WishPage | undefined {
-    const key = jobIdOf(id, { number, index: 0 })
-    return queue.openPage(id, number) ?? dirtyPages.get(key)?.page ?? writingPages.get(key) ?? wishes.page(id, number)
-  }
-
-  async function rearm(id: string): Promise<void> {
-    await discards.get(id)
-    const pages = queue.record(id)?.pages ?? 0
-    let doneFiles = 0
-    let doneBytes = 0
-    for (let number = 0; number < pages && !closing.signal.aborted; number++) {
-      const page = storedPage(id, number)
-      if (page === undefined) continue
-      const { files, bytes, changed: rearmed } = rearmPage(page)
-      doneFiles += files
-      doneBytes += bytes
-      if (rearmed) await wishes.putStates(id, number, page)
-      else await nextTurn()
-    }
-    feed({ type: 'rearmed', id, doneFiles, doneBytes })
   }
 
   function startFiles(): void {
@@ -238,16 +231,20 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
 
   async function discardAll(record: WishRecord): Promise<void> {
     const { id } = record
-    for (let number = 0; number < record.pages && !closing.signal.aborted; number++) {
-      const page = storedPage(id, number)
+    for (let number = record.base; number < record.pages && !closing.signal.aborted; number++) {
+      const page = keeper.page(id, number)
       for (const [index, row] of page?.rows.entries() ?? []) {
         const state = page?.states[index]
         if (row.isDirectory || (state !== BEGUN && state !== FAILED)) continue
-        const partial = { peerId: record.peerId, path: remotePath(record, row.remote), ...directoryField(record) }
-        await network.stopFile({ jobId: jobIdOf(id, { number, index }), discard: true, partial })
+        await dropPartial(record, jobIdOf(id, { number, index }), row.remote)
       }
       await nextTurn()
     }
+  }
+
+  function dropPartial(record: WishRecord, jobId: string, remote: string): Promise<void> {
+    const partial = { peerId: record.peerId, path: remotePath(record, remote), ...directoryField(record) }
+    return network.stopFile({ jobId, discard: true, partial })
   }
 
   async function remove(record: WishRecord): Promise<void> {
@@ -257,47 +254,11 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     await wishes.removePages(id)
   }
 
-  function save({ id, number, page, rows, soon }: Extract<QueueEffect, { type: 'save' }>): void {
+  function save({ id, ...change }: Extract<QueueEffect, { type: 'save' }>): void {
     const record = queue.record(id)
     if (record === undefined) return
     if (hasEnded(record.phase)) record.endedAt ??= now()
-    dirtyRecords.set(id, record)
-    if (number !== undefined && page !== undefined) {
-      const key = jobIdOf(id, { number, index: 0 })
-      dirtyPages.set(key, { id, number, page, rows: rows === true || dirtyPages.get(key)?.rows === true })
-    }
-    if (!soon) flushSoon()
-    else saveTimer ??= setTimeout(flushSoon, SAVE_MS)
-  }
-
-  /** Begins at once; what goes wrong is logged. */
-  function flushSoon(): void {
-    inBackground(flush())
-  }
-
-  /** Everything in one turn is one transaction: counts and what they count never disagree in the store. */
-  function flush(): Promise<void> {
-    clearTimeout(saveTimer)
-    saveTimer = undefined
-    const puts: Promise<void>[] = []
-    const pages = [...dirtyPages].filter(([, { id }]) => queue.record(id) !== undefined)
-    for (const [key, { id, number, page, rows }] of pages) {
-      writingPages.set(key, page)
-      if (rows) puts.push(wishes.putRows(id, number, page.rows))
-      puts.push(wishes.putStates(id, number, page))
-    }
-    for (const record of dirtyRecords.values()) puts.push(wishes.putRecord(record))
-    dirtyPages.clear()
-    dirtyRecords.clear()
-    if (puts.length > 0) inBackground(settle(puts, pages.map(([key, { page }]) => [key, page])))
-    return Promise.all(puts).then(() => undefined)
-  }
-
-  async function settle(puts: readonly Promise<void>[], pages: readonly (readonly [string, WishPage])[]): Promise<void> {
-    await Promise.all(puts)
-    for (const [key, page] of pages) {
-      if (writingPages.get(key) === page) writingPages.delete(key)
-    }
+    keeper.save(record, change)
   }
 
   function show({ id, state }: Extract<QueueEffect, { type: 'changed' }>): void {
@@ -323,11 +284,18 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     const record = queue.record(id)
     const status = queue.status(monotonic(), id)
     if (record === undefined || status === undefined) return undefined
-    const { peerId, path, isDirectory, total, target, addedAt, endedAt } = record
+    const { peerId, path, isDirectory, target, addedAt, endedAt, order, follow, skippedFiles } = record
     return {
-      transferId: id, peerId, peerName: options.peerName(peerId), path, isDirectory, total, target, addedAt, endedAt, ...status,
-      files: { done: record.doneFiles, failed: record.failedFiles, total: record.totalFiles }, notices: noticesOf(record),
+      transferId: id, peerId, peerName: options.peerName(peerId), path, isDirectory, target, addedAt, endedAt, ...status, wait: waitInfo(status.wait),
+      total: record.total === null ? null : record.total - record.skippedBytes,
+      files: { done: record.doneFiles, failed: record.failedFiles, total: record.totalFiles === null ? null : record.totalFiles - skippedFiles },
+      order, follow, skippedFiles, held: choiceFor(record.holds, ''), notices: noticesOf(record),
     }
+  }
+
+  function waitInfo(wait: Wait | null): TransferInfo['wait'] {
+    if (wait?.until === undefined) return wait
+    return { ...wait, until: Math.round(now() + wait.until - monotonic()) }
   }
 
   function recordOf(transferId: string): WishRecord {
@@ -336,20 +304,23 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     return record
   }
 
-  function add({ peerId, path, id = randomUUID() }: { peerId: PeerId; path: SharePath; id?: string }): TransferInfo {
+  function earlierOf(peerId: PeerId, path: SharePath): WishRecord | undefined {
+    return queue.records().findLast((one) => one.peerId === peerId && one.path === path && one.downloadDirectory === downloadDirectory)
+  }
+
+  function add({ peerId, path, id = randomUUID(), follow = false }: { peerId: PeerId; path: SharePath; id?: string; follow?: boolean }): TransferInfo {
     if (!WISH_ID.test(id)) throw new CodedError('bad-request', 'an id has 1 to 64 letters, digits, - or _')
     const same = queue.record(id) ?? queue.find(peerId, path)
     const transferId = same?.id ?? id
     if (same === undefined) {
       const addedAt = now()
       // Asked for again: what is there from the last time stays, and only what is missing or changed is fetched.
-      const earlier = queue.records().findLast((one) => one.peerId === peerId && one.path === path && one.downloadDirectory === downloadDirectory)
+      const earlier = earlierOf(peerId, path)
       const fields = { id, peerId, path, addedAt, downloadDirectory }
-      const wish = newWish({ ...fields, since: earlier?.since ?? addedAt, target: earlier?.target ?? null })
-      dirtyRecords.set(id, wish)
-      flushSoon()
+      const wish = newWish({ ...fields, since: earlier?.since ?? addedAt, target: earlier?.target ?? null, order: queue.nextOrder, follow })
+      keeper.save(wish, { soon: false })
       feed({ type: 'add', wish })
-    }
+    } else if (follow) feed({ type: 'follow', id: transferId, follow })
     const info = infoOf(transferId)
     if (info === undefined) throw new CodedError('closed', 'the helper is stopping')
     return info
@@ -360,6 +331,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
       case 'peer':
         return feed({ type: 'peer', peerId: event.peer.peerId, connected: event.peer.state === 'connected' })
       case 'file-progress':
+      case 'file-waiting':
       case 'file-failed':
         return feed(event)
       case 'file-done':
@@ -368,17 +340,62 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     }
   }
 
+  /** @throws CodedError `not-found`, `too-large` */
+  function scopeOf(change: QueueChange, scope: TransferScope): QueueScope {
+    if (!('transferId' in scope)) return scope
+    const record = recordOf(scope.transferId)
+    const { path } = scope
+    if (path === undefined) return { id: record.id, path: '' }
+    if (record.isDirectory !== true || !findInPages(record, path, keeper.page)) throw new CodedError('not-found', 'there is nothing at this path in the transfer')
+    const choices = change === 'pause' || change === 'resume' ? record.holds : record.skips
+    if (choices.size >= MAX_CHOICES) throw new CodedError('too-large', `at most ${MAX_CHOICES} parts of a transfer can be chosen one by one; choose a folder`)
+    return { id: record.id, path }
+  }
+
+  const pauses = wishes.pauses()
+  feed({ type: 'pauses', ...pauses })
   const stored = wishes.records().sort((a, b) => a.addedAt - b.addedAt)
   for (const wish of stored) feed({ type: 'add', wish })
   return {
     infos: () => queue.records().flatMap(({ id }) => infoOf(id) ?? []),
     files: (transferId, cursor, limit) => {
       const record = recordOf(transferId)
-      return transferFilesPage(record, (number) => storedPage(transferId, number), { cursor, limit: Math.min(limit, MAX_PAGE_ENTRIES), isRunning: (jobId) => queue.isRunning(jobId) })
+      return transferFilesPage(record, (number) => keeper.page(transferId, number), {
+        cursor, limit: Math.min(limit, MAX_PAGE_ENTRIES),
+        shown: (facts) => {
+          const shown = queue.fileStatus(transferId, facts)
+          return { state: shown?.state ?? 'queued', reason: shown?.reason ?? null, wait: waitInfo(shown?.wait ?? null) }
+        },
+      })
     },
     add,
-    cancel: (id) => feed({ type: 'cancel', id: recordOf(id).id }),
-    retry: (id) => feed({ type: 'retry', id: recordOf(id).id }),
+    cancel: (id) => feed({ type: 'cancel', scope: { id: recordOf(id).id, path: '' } }),
+    retry: (id) => feed({ type: 'retry', scope: { id: recordOf(id).id, path: '' } }),
+    change: (change, scope) => feed({ type: change, scope: scopeOf(change, scope) }),
+    move: (id, to) => {
+      const moved = recordOf(id)
+      for (const { phase } of typeof to === 'string' ? [moved] : [moved, recordOf(to.before)]) {
+        if (hasEnded(phase)) throw new CodedError('conflict', 'a transfer that has ended is in no line')
+      }
+      feed({ type: 'move', id, to })
+    },
+    follow: (id, follow) => {
+      if (follow && recordOf(id).isDirectory === false) throw new CodedError('conflict', 'only a folder can be followed')
+      feed({ type: 'follow', id: recordOf(id).id, follow })
+    },
+    fetchAgain: (id) => {
+      if (!hasEnded(recordOf(id).phase) && queue.status(monotonic(), id)?.state !== 'done') throw new CodedError('conflict', 'it is still being fetched')
+      feed({ type: 'look-again', id })
+    },
+    queue: () => ({ paused: queue.pauses.all, pausedPeers: queue.pauses.peers }),
+    preview: (wish) => {
+      const earlier = earlierOf(wish.peerId, wish.path)
+      const record = newWish({ ...wish, id: 'preview', addedAt: now(), since: earlier?.since ?? now(), downloadDirectory, target: earlier?.target ?? null })
+      return previewDownload(record, {
+        network, space: diskSpace, chooseTarget: (isDirectory) => chooseTargetOf(record, isDirectory, () => claimedBesides(earlier?.id ?? record.id)),
+        transferId: queue.find(wish.peerId, wish.path)?.id ?? null, signal: closing.signal, now: monotonic,
+      })
+    },
     clearFinished: () => feed({ type: 'clear' }),
     finishedFile: (transferId, path) => finishedFile(recordOf(transferId), path),
     setDownloadDirectory: (directory) => {
@@ -391,7 +408,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
       clearTimeout(tick)
       clearTimeout(changeTimer)
       for (const abort of listings.values()) abort.abort()
-      flushSoon()
+      keeper.flush()
       await Promise.all(background)
       await options.store.flushed()
     },

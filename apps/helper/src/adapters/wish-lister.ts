@@ -1,25 +1,18 @@
 import { CodedError, MAX_PAGE_ENTRIES, collisionKey, sharePathBaseName } from '@harddrive-party/protocol'
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { MAX_NAME_NUMBER, numberedName } from '../core/numbered-name.ts'
-import type { WishRecord } from '../core/wish.ts'
+import type { Listed } from '../core/queue-messages.ts'
+import type { LookAgain, WishPage, WishRecord } from '../core/wish.ts'
 import { WishListing, type WishRow } from '../core/wish-listing.ts'
 import type { NetworkApi } from '../network/network-api.ts'
 import { systemCode, toDiskError } from './disk-error.ts'
 import { makeDirectories, partsBelow } from './download-path.ts'
+import { compareWish } from './wish-comparison.ts'
 import { PAGE_ROWS, type WishStore } from './wish-store.ts'
 
 /** Finds out what a wish is made of, stores it page by page, and chooses where it lands. Fetches no file. */
-
-export interface ListedWish {
-  readonly isDirectory: boolean
-  readonly target: string
-  readonly pages: number
-  readonly files: number
-  readonly bytes: number
-  readonly renamed: number
-  readonly rejected: number
-}
 
 interface Surroundings {
   readonly network: Pick<NetworkApi, 'list'>
@@ -28,31 +21,92 @@ interface Surroundings {
   readonly claimed: () => Iterable<string>
 }
 
-/** @throws CodedError what `list` throws, `bad-answer`, `bad-path`, `disk-error`, `disk-full`, `aborted` */
-export async function listWish(record: WishRecord, { network, wishes, claimed }: Surroundings, { signal }: { signal: AbortSignal }): Promise<ListedWish> {
-  const { id, peerId, path } = record
+/**
+ * @param again the wish was listed before: its pages are compared with, and stay until the caller has taken over the new ones
+ * @throws CodedError what `list` throws, `bad-answer`, `bad-path`, `disk-error`, `disk-full`, `aborted`
+ */
+export async function listWish(record: WishRecord, again: LookAgain | null, surroundings: Surroundings, { signal }: { signal: AbortSignal }): Promise<Listed> {
+  const { id, path } = record
+  const { wishes } = surroundings
   const listing = new WishListing(path)
-  await wishes.removePages(id)
+  const comparison = compareWish(record, again, wishes)
+  if (record.pages === 0) await wishes.removePages(id)
+  const writer = new PageWriter(record, again, wishes)
   let rows: WishRow[] = []
-  let pages = 0
-  let cursor: string | undefined
-  do {
-    const request = { path, recursive: true, limit: MAX_PAGE_ENTRIES }
-    const page = await unlessAborted(network.list({ peerId, request: cursor === undefined ? request : { ...request, cursor } }), signal)
+  for await (const page of pagesOf(record, surroundings.network, signal)) {
     const added = listing.add(page)
     if (!added.ok) throw new CodedError('bad-answer', added.error.message)
     rows.push(...added.value)
     while (rows.length >= PAGE_ROWS) {
-      await wishes.putRows(id, pages++, rows.slice(0, PAGE_ROWS))
+      await writer.put(await comparison.page(rows.slice(0, PAGE_ROWS)))
       rows = rows.slice(PAGE_ROWS)
     }
+  }
+  if (rows.length > 0) await writer.put(await comparison.page(rows))
+  const { base, pages } = await writer.finish()
+  const { isDirectory, files, bytes, renamed, rejected } = listing
+  const target = await chooseTarget(record, isDirectory, surroundings)
+  if (signal.aborted) throw new CodedError('aborted', 'stopped')
+  return { isDirectory, target, base, pages, files, bytes, renamed, rejected, ...comparison.counts }
+}
+
+/** Everything below the wish's path, as the peer lists it. */
+async function* pagesOf({ peerId, path }: WishRecord, network: Pick<NetworkApi, 'list'>, signal: AbortSignal): AsyncGenerator<Awaited<ReturnType<NetworkApi['list']>>> {
+  let cursor: string | undefined
+  do {
+    const request = { path, recursive: true, limit: MAX_PAGE_ENTRIES }
+    const page = await unlessAborted(network.list({ peerId, request: cursor === undefined ? request : { ...request, cursor } }), signal)
+    yield page
     cursor = page.cursor
   } while (cursor !== undefined)
-  if (rows.length > 0) await wishes.putRows(id, pages++, rows)
-  const { isDirectory, files, bytes, renamed, rejected } = listing
-  const target = await chooseTarget(record, isDirectory, { wishes, claimed })
-  if (signal.aborted) throw new CodedError('aborted', 'stopped')
-  return { isDirectory, target, pages, files, bytes, renamed, rejected }
+}
+
+/** New pages get the numbers after the old ones, which stay as they are. As long as nothing differs nothing is written. */
+class PageWriter {
+  readonly #record: WishRecord
+  readonly #wishes: WishStore
+  #count = 0
+  #differs: boolean
+
+  constructor(record: WishRecord, again: LookAgain | null, wishes: WishStore) {
+    this.#record = record
+    this.#wishes = wishes
+    this.#differs = again === null
+  }
+
+  async put(page: WishPage): Promise<void> {
+    const { id, base, pages } = this.#record
+    const number = this.#count++
+    if (!this.#differs) {
+      const old = base + number < pages ? this.#wishes.page(id, base + number) : undefined
+      if (old !== undefined && isDeepStrictEqual(old, page)) return
+      await this.#begin(number)
+    }
+    await this.#write(pages + number, page)
+  }
+
+  async finish(): Promise<{ base: number; pages: number }> {
+    const { base, pages } = this.#record
+    if (!this.#differs && base + this.#count === pages) return { base, pages }
+    if (!this.#differs) await this.#begin(this.#count)
+    return { base: pages, pages: pages + this.#count }
+  }
+
+  /** From here on it differs; what was the same so far belongs to the new pages too. */
+  async #begin(same: number): Promise<void> {
+    const { id, base, pages } = this.#record
+    this.#differs = true
+    for (let number = 0; number < same; number++) {
+      const old = this.#wishes.page(id, base + number)
+      if (old !== undefined) await this.#write(pages + number, old)
+    }
+  }
+
+  async #write(number: number, page: WishPage): Promise<void> {
+    const { id } = this.#record
+    // States too: a listing that was given up may have left some.
+    await Promise.all([this.#wishes.putRows(id, number, page.rows), this.#wishes.putStates(id, number, page)])
+  }
 }
 
 /** The other process may take its time to answer; whoever gave up does not wait for that. */
@@ -71,22 +125,26 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
 }
 
 async function chooseTarget(record: WishRecord, isDirectory: boolean, { wishes, claimed }: Pick<Surroundings, 'wishes' | 'claimed'>): Promise<string> {
-  const { downloadDirectory, path } = record
-  if (record.target !== null && (await stillServes(record.target, isDirectory))) {
-    if (isDirectory) await makeDirectories(downloadDirectory, partsBelow(downloadDirectory, record.target))
-    return record.target
+  const { downloadDirectory } = record
+  const target = await chooseTargetOf(record, isDirectory, claimed)
+  if (target !== record.target) {
+    // Kept before the directory is made: after a crash in between we know it as ours.
+    record.target = target
+    await wishes.putRecord(record)
   }
+  if (isDirectory) await makeDirectories(downloadDirectory, partsBelow(downloadDirectory, target))
+  return target
+}
+
+/** @returns where a wish would land now, absolute @throws CodedError `conflict`, `bad-path`, `disk-error` */
+export async function chooseTargetOf({ downloadDirectory, path, target }: WishRecord, isDirectory: boolean, claimed: Surroundings['claimed']): Promise<string> {
+  if (target !== null && (await stillServes(target, isDirectory))) return target
   const taken = new Set(Array.from(claimed(), collisionKey))
   const name = sharePathBaseName(path)
   for (let number = 1; number <= MAX_NAME_NUMBER; number++) {
     const candidate = join(downloadDirectory, numberedName(name, number, isDirectory))
-    const parts = partsBelow(downloadDirectory, candidate)
-    if (taken.has(collisionKey(candidate)) || (await kindOf(candidate)) !== 'nothing') continue
-    // Kept before the directory is made: after a crash in between we know it as ours.
-    record.target = candidate
-    await wishes.putRecord(record)
-    if (isDirectory) await makeDirectories(downloadDirectory, parts)
-    return candidate
+    partsBelow(downloadDirectory, candidate)
+    if (!taken.has(collisionKey(candidate)) && (await kindOf(candidate)) === 'nothing') return candidate
   }
   throw new CodedError('conflict', `too many files are named like ${name}`)
 }

@@ -1,5 +1,5 @@
-import { type SharePath, isErrorCode, parsePeerId, parseSharePath } from '@harddrive-party/protocol'
-import { DONE, FAILED, QUEUED, type Reason, type WishPage, type WishPhase, type WishRecord } from '../core/wish.ts'
+import { type PeerId, type SharePath, isErrorCode, parsePeerId, parseSharePath } from '@harddrive-party/protocol'
+import { DONE, QUEUED, type Reason, type WishEnd, type WishPage, type WishPhase, type WishRecord, hasEnded } from '../core/wish.ts'
 import type { WishRow } from '../core/wish-listing.ts'
 import type { Store } from './store.ts'
 
@@ -11,14 +11,24 @@ export interface WishStore {
   page(id: string, number: number): WishPage | undefined
   putRows(id: string, number: number, rows: readonly WishRow[]): Promise<void>
   putStates(id: string, number: number, page: WishPage): Promise<void>
+  /** Of pages with these numbers, the last not included. */
+  removePageRange(id: string, from: number, to: number): Promise<void>
   removePages(id: string): Promise<void>
   removeRecord(id: string): Promise<void>
+  /** What is paused as a whole. */
+  pauses(): Pauses
+  putPauses(pauses: Pauses): Promise<void>
+}
+
+export interface Pauses {
+  readonly all: boolean
+  readonly peers: readonly PeerId[]
 }
 
 /** Rows on one page: what is read and written at once stays small. */
 export const PAGE_ROWS = 500
 
-const PHASES: readonly WishPhase[] = ['list', 'rearm', 'fetch', 'done', 'failed', 'cancelled']
+const PHASES: readonly WishPhase[] = ['list', 'fetch', 'done', 'failed', 'cancelled']
 
 /** Columns, since thousands of objects with the same keys would repeat them. */
 interface StoredRows {
@@ -39,9 +49,11 @@ export function openWishStore(store: Store): WishStore {
   const records = store.table('wishes', decodeRecord)
   const rows = store.table<StoredRows>('wish-rows', (raw) => raw as StoredRows)
   const states = store.table<StoredStates>('wish-states', (raw) => raw as StoredStates)
+  const pauses = store.table<Pauses>('queue-pauses', decodePauses)
   return {
     records: () => records.entries().map(({ value }) => value),
-    putRecord: (record) => records.put(record.id, record),
+    // As lists: what a map becomes is up to whoever reads.
+    putRecord: (record) => records.put(record.id, { ...record, holds: [...record.holds], skips: [...record.skips] } as unknown as WishRecord),
     page: (id, number) => {
       const stored = rows.get(pageKey(id, number))
       return stored === undefined ? undefined : decodePage(stored, states.get(pageKey(id, number)))
@@ -53,10 +65,15 @@ export function openWishStore(store: Store): WishStore {
         reasons: [...reasons].map(([index, { code, message }]) => [index, code, message]),
         names: [...names],
       }),
+    removePageRange: async (id, from, to) => {
+      for (let number = from; number < to; number++) await Promise.all([rows.remove(pageKey(id, number)), states.remove(pageKey(id, number))])
+    },
     removePages: async (id) => {
       await Promise.all([rows.removeAll(`${id}.`), states.removeAll(`${id}.`)])
     },
     removeRecord: (id) => records.remove(id),
+    pauses: () => pauses.get('now') ?? { all: false, peers: [] },
+    putPauses: (now) => pauses.put('now', now),
   }
 }
 
@@ -88,27 +105,8 @@ function decodePage(stored: StoredRows, state: StoredStates | undefined): WishPa
 }
 
 /** A directory is there once its page was looked at; only files are fetched. */
-function newStates(rows: readonly WishRow[]): Uint8Array {
+export function newStates(rows: readonly WishRow[]): Uint8Array {
   return Uint8Array.from(rows, ({ isDirectory }) => (isDirectory ? DONE : QUEUED))
-}
-
-/** Makes failed and begun files of a page ready for another try. @returns what of it is done */
-export function rearmPage(page: WishPage): { files: number; bytes: number; changed: boolean } {
-  let files = 0
-  let bytes = 0
-  let changed = false
-  for (const [index, row] of page.rows.entries()) {
-    if (row.isDirectory) continue
-    if (page.states[index] === DONE) {
-      files++
-      bytes += row.size
-    } else if (page.states[index] === FAILED) {
-      page.states[index] = QUEUED
-      page.reasons.delete(index)
-      changed = true
-    }
-  }
-  return { files, bytes, changed }
 }
 
 type Raw = { readonly [K in keyof WishRecord]?: unknown }
@@ -120,15 +118,21 @@ function decodeRecord(raw: unknown): WishRecord | undefined {
   const peer = typeof peerId === 'string' ? parsePeerId(peerId) : undefined
   const shared = typeof path === 'string' ? parseSharePath(path) : undefined
   if (peer?.ok !== true || shared?.ok !== true || typeof id !== 'string' || typeof downloadDirectory !== 'string') return undefined
-  const known = PHASES.find((one) => one === phase)
+  // Until version 0.1 failed files were made ready in a phase of their own.
+  const isRearming = phase === 'rearm'
+  const known = isRearming ? 'fetch' : PHASES.find((one) => one === phase)
   if (known === undefined || typeof addedAt !== 'number' || typeof since !== 'number') return undefined
-  const { doneFiles, failedFiles, doneBytes, pages, firstPage, changed, restarted, renamed, rejected, begun } = counts
+  const { doneFiles, failedFiles, doneBytes, base, pages, firstPage, changed, restarted, renamed, rejected, begun, skippedFiles, skippedBytes } = counts
+  const { order, holds, skips, rearm, follow, again } = counts
   return {
     id, peerId: peer.value, path: shared.value satisfies SharePath, addedAt, since, downloadDirectory, phase: known,
     endedAt: numberOr(endedAt, null), reason: decodeReason(reason), isDirectory: typeof isDirectory === 'boolean' ? isDirectory : null,
     target: typeof target === 'string' ? target : null, total: numberOr(total, null), totalFiles: numberOr(totalFiles, null),
-    doneFiles: numberOr(doneFiles, 0), failedFiles: numberOr(failedFiles, 0), doneBytes: numberOr(doneBytes, 0), pages: numberOr(pages, 0),
-    firstPage: numberOr(firstPage, 0), changed: numberOr(changed, 0), restarted: numberOr(restarted, 0), renamed: numberOr(renamed, 0),
+    doneFiles: numberOr(doneFiles, 0), failedFiles: numberOr(failedFiles, 0), doneBytes: numberOr(doneBytes, 0), base: numberOr(base, 0), pages: numberOr(pages, 0),
+    firstPage: isRearming ? 0 : numberOr(firstPage, 0), skippedFiles: numberOr(skippedFiles, 0), skippedBytes: numberOr(skippedBytes, 0),
+    // Older ones are in the order in which they were asked for.
+    order: numberOr(order, addedAt), holds: decodeChoices(holds), skips: decodeChoices(skips),
+    rearm: isRearming ? [''] : Array.isArray(rearm) ? rearm.filter((path) => typeof path === 'string') : [], follow: follow === true, again: decodeAgain(again), changed: numberOr(changed, 0), restarted: numberOr(restarted, 0), renamed: numberOr(renamed, 0),
     rejected: numberOr(rejected, 0),
     begun: Object.fromEntries(Object.entries(begun ?? {}).filter((entry): entry is [string, number] => typeof entry[1] === 'number')),
   }
@@ -142,4 +146,24 @@ function decodeReason(raw: unknown): Reason | null {
   if (typeof raw !== 'object' || raw === null || !('code' in raw) || !('message' in raw)) return null
   const { code, message } = raw
   return isErrorCode(code) && typeof message === 'string' ? { code, message } : null
+}
+
+function decodeChoices(raw: unknown): Map<string, boolean> {
+  const entries = Array.isArray(raw) ? raw : []
+  return new Map(entries.filter((entry): entry is [string, boolean] => Array.isArray(entry) && typeof entry[0] === 'string' && typeof entry[1] === 'boolean'))
+}
+
+function decodeAgain(raw: unknown): WishRecord['again'] {
+  if (typeof raw !== 'object' || raw === null || !('how' in raw) || !('ended' in raw)) return null
+  const ended = PHASES.find((phase): phase is WishEnd => phase === raw.ended && hasEnded(phase))
+  return ended !== undefined && (raw.how === 'missing' || raw.how === 'new') ? { how: raw.how, ended } : null
+}
+
+function decodePauses(raw: unknown): Pauses | undefined {
+  if (typeof raw !== 'object' || raw === null || !('all' in raw) || !('peers' in raw) || !Array.isArray(raw.peers)) return undefined
+  const peers = raw.peers.flatMap((text: unknown) => {
+    const peer = typeof text === 'string' ? parsePeerId(text) : undefined
+    return peer?.ok === true ? [peer.value] : []
+  })
+  return { all: raw.all === true, peers }
 }

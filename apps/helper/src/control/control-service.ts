@@ -7,6 +7,7 @@ import type { NetworkApi } from '../network/network-api.ts'
 import { browseFolders } from './browse-folders.ts'
 import { reportHealth } from './doctor.ts'
 import type { HelperState } from './helper-state.ts'
+import { createQueueService } from './queue-service.ts'
 import type { AnnounceCodes, Autostart, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 /** Each costs a slow key derivation, and messages as long as it lasts. */
@@ -61,12 +62,13 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
   }
 
   return {
+    ...createQueueService({ transfers, knownPeer }),
     snapshot: async () => {
       // Nothing may wait between the number and the state it stands for.
       const seq = session.restartEvents()
       return {
         seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
-        topics: topics.infos(),
+        topics: topics.infos(), queue: transfers.queue(),
       }
     },
 

@@ -1,7 +1,7 @@
 import type { ListPage, ListRequest, PeerId, SharePath } from '@harddrive-party/protocol'
 import type {
   AutostartInfo,
-  AnnounceCodeInfo, DeviceInfo, PeerInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, UploadInfo,
+  AnnounceCodeInfo, DeviceInfo, DownloadPreview, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, TransferScope, UploadInfo,
 } from '@harddrive-party/protocol/control'
 import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api.ts'
 
@@ -24,15 +24,26 @@ export interface Shares {
   close(): Promise<void>
 }
 
+export type QueueChange = 'pause' | 'resume' | 'cancel' | 'retry'
+
 /** What control-service needs of the transfers. Opened by `openTransfers` in adapters/transfers.ts. */
 export interface Transfers {
   infos(): readonly TransferInfo[]
   files(transferId: string, cursor: string | undefined, limit: number): TransferFilesPage
   /** The same wish twice (peer and path, not ended) is one transfer. */
-  add(wish: { peerId: PeerId; path: SharePath; id?: string }): TransferInfo
+  add(wish: { peerId: PeerId; path: SharePath; id?: string; follow?: boolean }): TransferInfo
   /** @throws CodedError `not-found` */
   cancel(transferId: string): void
   retry(transferId: string): void
+  /** @throws CodedError `not-found`, `too-large` when too many parts were chosen one by one */
+  change(change: QueueChange, scope: TransferScope): void
+  /** @throws CodedError `not-found`, `conflict` for one that has ended */
+  move(transferId: string, to: 'top' | 'up' | 'down' | 'bottom' | { readonly before: string }): void
+  follow(transferId: string, follow: boolean): void
+  fetchAgain(transferId: string): void
+  queue(): QueueInfo
+  /** @throws CodedError as `list` of the network */
+  preview(wish: { peerId: PeerId; path: SharePath }): Promise<DownloadPreview>
   clearFinished(): void
   /** Absolute path of a finished file of a transfer. @throws CodedError `not-found` */
   finishedFile(transferId: string, path?: string): string

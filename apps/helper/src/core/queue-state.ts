@@ -1,14 +1,18 @@
 import type { ErrorCode, PeerId } from '@harddrive-party/protocol'
-import type { JobRow, QueueEffect, QueueState } from './queue-messages.ts'
+import type { JobRow, QueueEffect } from './queue-messages.ts'
 import { RateMeter } from './rate-meter.ts'
-import { BEGUN, QUEUED, type Reason, type WishPage, type WishRecord } from './wish.ts'
+import type { Reason, WishPage, WishRecord } from './wish.ts'
 
 /** What the transfer queue remembers of wishes, peers and jobs while it runs, and what can be told from it. Changes nothing by itself. */
 
 /** Files of one peer, and of all peers, fetched at once. Reads are bounded separately, so that many small files keep a long line full. */
 export const JOBS_PER_PEER = 8
 export const JOBS_IN_ALL = 24
-export const LISTINGS_IN_ALL = 2
+/** Of a peer's eight, what others keep from the first wish in line, so that a small one does not wait for days behind a large one. */
+export const TURNS_FOR_OTHERS = 2
+/** Listings of one peer, and of all: one that is slow does not hold up those of others. */
+export const LISTINGS_PER_PEER = 2
+export const LISTINGS_IN_ALL = 8
 /** Files up to this size are fetched in batches, which count as one: a round trip for each would cost more than their bytes. */
 export const BATCHED_FILE_BYTES = 256 * 1024
 /** Files and bytes of a batch: eight batches fill a long link, and one is soon over, so that others get their turn. */
@@ -22,6 +26,13 @@ export const LAST_RETRY_MS = 60_000
 export const DISK_FULL_MS = 5_000
 /** Tries of one file, or of a listing with a cursor that went stale, before it counts as failed. */
 export const MAX_TRIES = 5
+/** How often the source of a wish that follows it is looked at, and at most how large a part of the time that takes. */
+export const FOLLOW_MS = 10 * 60_000
+export const FOLLOW_SHARE = 0.05
+/** A peer that comes and goes is not looked at each time it comes. */
+export const FOLLOW_LEAST_MS = 60_000
+/** After a peer came, so that not everything happens at once. */
+export const FOLLOW_SPREAD_MS = 5_000
 /** How much of a large file comes in before that is noted: seldom enough to cost nothing, often enough for a truthful bar after a crash. */
 export const NOTE_BYTES = 32 * 1024 * 1024
 
@@ -49,24 +60,46 @@ export interface Job extends Place {
   /** Of `bytes`, what the store was told. */
   kept: number
   rate: number
+  /** Its place in the peer's queue, null while a limit of ours holds it up, undefined while neither does. */
+  place: number | null | undefined
+}
+
+export interface OpenPage {
+  readonly page: WishPage
+  /** Files that are fetched, wait for their turn, or for another try. */
+  left: number
+  /** Files that are paused. */
+  held: number
 }
 
 export interface Wish {
   readonly record: WishRecord
   readonly meter: RateMeter
   readonly jobs: Map<string, Job>
-  readonly open: Map<number, { readonly page: WishPage; left: number }>
+  readonly open: Map<number, OpenPage>
   ready: Place[]
-  delayed: (Place & { readonly at: number })[]
+  delayed: (Place & { readonly at: number; readonly reason: Reason })[]
   readonly tries: Map<string, number>
+  /** Pages from here on were not looked at since the start or the last look at the source. */
   nextPage: number
-  loading: boolean
+  /** Pages before it that are to be looked at once more, in order. */
+  again: number[]
+  /** Pages before it where only paused files are left. */
+  readonly parked: Set<number>
+  /** The page that is being loaded. */
+  loading: number | undefined
   listing: boolean
+  listedAt: number
+  /** When the source of an ended wish that follows it is looked at, and when it was last. */
+  lookAt: number
+  lookedAt: number
+  /** Batches, and a page being loaded. */
+  busy: number
   notBefore: number
   attempts: number
   /** Why it waits, while it does. */
   trouble: Reason | null
-  shown: QueueState | undefined
+  shown: string | undefined
 }
 
 export interface Peer {
@@ -76,29 +109,24 @@ export interface Peer {
   notBefore: number
   attempts: number
   trouble: Reason | null
+  paused: boolean
+  listings: number
+  /** Those that have not ended, in order. */
   wishes: Wish[]
+  /** Of the wishes behind the first, those that were served longest ago come first. */
+  turn: Wish[]
 }
 
 export function newPeer(): Peer {
-  return { connected: false, busy: 0, notBefore: 0, attempts: 0, trouble: null, wishes: [] }
+  return { connected: false, busy: 0, notBefore: 0, attempts: 0, trouble: null, paused: false, listings: 0, wishes: [], turn: [] }
 }
 
 export function openWish(record: WishRecord): Wish {
   return {
-  record, meter: new RateMeter(), jobs: new Map(), open: new Map(), ready: [], delayed: [], tries: new Map(), nextPage: record.firstPage,
-    loading: false, listing: false, notBefore: 0, attempts: 0, trouble: null, shown: undefined,
+    record, meter: new RateMeter(), jobs: new Map(), open: new Map(), ready: [], delayed: [], tries: new Map(), nextPage: record.rearm.length > 0 ? record.base : record.firstPage,
+    again: [], parked: new Set(), loading: undefined, listing: false, listedAt: 0, lookAt: 0, lookedAt: -FOLLOW_LEAST_MS, busy: 0, notBefore: 0, attempts: 0, trouble: null,
+    shown: undefined,
   }
-}
-
-export function stateOf(wish: Wish, peer: Peer): { state: QueueState; reason: Reason | null } {
-  const { record, trouble } = wish
-  if (record.phase === 'done' || record.phase === 'failed' || record.phase === 'cancelled') return { state: record.phase, reason: record.reason }
-  if (wish.listing) return { state: 'listing', reason: null }
-  if (wish.jobs.size > 0 || wish.loading) return { state: 'running', reason: null }
-  if (!peer.connected) return { state: 'waiting', reason: { code: 'offline', message: 'the peer is not connected' } }
-  if (trouble !== null && (wish.notBefore > 0 || wish.delayed.length > 0)) return { state: 'waiting', reason: trouble }
-  if (peer.trouble !== null && peer.notBefore > 0) return { state: 'waiting', reason: peer.trouble }
-  return { state: 'queued', reason: null }
 }
 
 /** Whatever it waited for may be over. */
@@ -127,8 +155,9 @@ export function setBack(now: number, peer: Peer, reason: Reason, random: () => n
 
 /** An ended wish keeps nothing but its record. */
 export function forget(wish: Wish): void {
-  Object.assign(wish, { loading: false, ready: [], delayed: [], trouble: null, notBefore: 0, attempts: 0 } satisfies Partial<Wish>)
+  Object.assign(wish, { loading: undefined, ready: [], delayed: [], again: [], trouble: null, notBefore: 0, attempts: 0 } satisfies Partial<Wish>)
   wish.open.clear()
+  wish.parked.clear()
   wish.tries.clear()
 }
 
@@ -143,15 +172,19 @@ export function wakeDelayed(wish: Wish, now: number): void {
 }
 
 /** When something that sleeps may be tried; undefined = not before something else happens. */
-export function nextWake(sleepers: Iterable<Wish>, peers: ReadonlyMap<PeerId, Peer>): number | undefined {
+export function nextWake(sleepers: Iterable<Wish>, followers: Iterable<Wish>, peers: ReadonlyMap<PeerId, Peer>): number | undefined {
   let earliest = Infinity
   for (const wish of sleepers) {
     const peer = peers.get(wish.record.peerId)
     if (peer?.connected !== true) continue
     // Nothing of it can begin before the later of the two.
     const floor = Math.max(peer.notBefore, wish.notBefore)
-    if (wish.delayed.length === 0 || wish.ready.length > 0) earliest = Math.min(earliest, floor)
-    else for (const { at } of wish.delayed) earliest = Math.min(earliest, Math.max(floor, at))
+    if (floor > 0) earliest = Math.min(earliest, floor)
+    for (const { at } of wish.delayed) earliest = Math.min(earliest, Math.max(floor, at))
+  }
+  for (const wish of followers) {
+    const peer = peers.get(wish.record.peerId)
+    if (peer?.connected === true && !peer.paused) earliest = Math.min(earliest, Math.max(peer.notBefore, wish.lookAt))
   }
   for (const { connected, notBefore, wishes } of peers.values()) {
     if (connected && notBefore > 0 && wishes.length > 0) earliest = Math.min(earliest, notBefore)
@@ -162,21 +195,6 @@ export function nextWake(sleepers: Iterable<Wish>, peers: ReadonlyMap<PeerId, Pe
 /** The same for the same file over restarts. */
 export function jobIdOf(wishId: string, { number, index }: Place): string {
   return `${wishId}.${number}.${index}`
-}
-
-export interface WishStatus {
-  readonly state: QueueState
-  readonly reason: Reason | null
-  readonly bytes: number
-  readonly bytesPerSecond: number
-}
-
-export function statusOf(now: number, wish: Wish, peer: Peer): WishStatus {
-  const { state, reason } = stateOf(wish, peer)
-  const bytes = Object.values(wish.record.begun).reduce((sum, begun) => sum + begun, wish.record.doneBytes)
-  let rate = 0
-  for (const job of wish.jobs.values()) rate += job.rate
-  return { state, reason, bytes, bytesPerSecond: state === 'running' ? Math.round(Math.max(rate, wish.meter.rate(now))) : 0 }
 }
 
 /** Counts what of a file is on the disk by now. @returns whether that is worth storing */
@@ -220,15 +238,6 @@ export function failureOf({ reason, totalFiles, failedFiles }: WishRecord): Reas
   return { code, message: totalFiles === 1 ? message : `${failedFiles} of ${totalFiles} files failed; the first: ${message}` }
 }
 
-/** Places on a page that are still to be fetched. */
-export function unfinishedOf({ states }: WishPage, number: number): Place[] {
-  const places: Place[] = []
-  for (const [index, state] of states.entries()) {
-    if (state === QUEUED || state === BEGUN) places.push({ number, index })
-  }
-  return places
-}
-
 /** Takes what is fetched in one turn: the next file, and if it is small those after it that are small too. */
 export function takeBatch(wish: Wish): Place[] {
   const places: Place[] = []
@@ -252,7 +261,7 @@ export function openJob(wish: Wish, { number, index }: Place, batch: Batch): { j
   if (page === undefined || row === undefined) throw new Error('a file to fetch is on no open page')
   const jobId = jobIdOf(wish.record.id, { number, index })
   const { remote, local, size, mtime } = row
-  const job = { wish, number, index, batch, row: { remote, local, size, mtime }, bytes: 0, kept: wish.record.begun[jobId] ?? 0, rate: 0 }
+  const job = { wish, number, index, batch, row: { remote, local, size, mtime }, bytes: 0, kept: wish.record.begun[jobId] ?? 0, rate: 0, place: undefined }
   wish.jobs.set(jobId, job)
   return { job, jobId, page }
 }

@@ -1,20 +1,24 @@
 import type { ErrorCode, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { Choices } from './wish-choices.ts'
 import type { WishRow } from './wish-listing.ts'
 
 /** What is kept of a wish, and of the files it is made of. Plain data: decides nothing. */
 
 /**
- * - `list`: what it is made of is not known yet
- * - `rearm`: its failed files are being made ready for another try
+ * - `list`: what it is made of is not known yet, or looked at again
  * - `fetch`: its files are being fetched
  * - the others are ends
  */
-export type WishPhase = 'list' | 'rearm' | 'fetch' | 'done' | 'failed' | 'cancelled'
+export type WishPhase = 'list' | 'fetch' | WishEnd
+export type WishEnd = 'done' | 'failed' | 'cancelled'
 
 export interface Reason {
   readonly code: ErrorCode
   readonly message: string
 }
+
+/** `missing`: fetch whatever is not here; `new`: only what the source did not have before, so that what was moved away does not come back. */
+export type LookAgain = 'missing' | 'new'
 
 /** One wish as it is stored. Only the transfer queue changes it, and says so with `save`. */
 export interface WishRecord {
@@ -38,9 +42,26 @@ export interface WishRecord {
   doneFiles: number
   failedFiles: number
   doneBytes: number
+  /** Its pages have the numbers from `base` up to, not including, `pages`: each time the source is looked at again they get new ones. */
+  base: number
   pages: number
   /** Files on all pages before this one have ended. */
   firstPage: number
+  /** Files that are not wanted, as far as they were come across. */
+  skippedFiles: number
+  skippedBytes: number
+  /** Its place among all wishes: smaller comes first. */
+  order: number
+  /** What is paused of it. */
+  readonly holds: Choices
+  /** What is not wanted of it. */
+  readonly skips: Choices
+  /** Failed files below these are tried again as their pages come up; empty once all have. */
+  rearm: string[]
+  /** When it has ended its source is looked at from time to time, and what is new there is fetched. */
+  follow: boolean
+  /** In `list` and `fetch`: its source is being looked at again, and how it had ended before. */
+  again: { readonly how: LookAgain; readonly ended: WishEnd } | null
   /** Files that changed at the source while being fetched, that had unfinished data of another version, and that were named anew. */
   changed: number
   restarted: number
@@ -56,6 +77,8 @@ export const QUEUED = 0
 export const BEGUN = 1
 export const DONE = 2
 export const FAILED = 3
+/** Not wanted. */
+export const SKIPPED = 4
 
 /** Some of a wish's files. Rows change only when a source does. */
 export interface WishPage {
@@ -67,24 +90,28 @@ export interface WishPage {
   readonly names: Map<number, string>
 }
 
-export function hasEnded(phase: WishPhase): boolean {
+export function hasEnded(phase: WishPhase): phase is WishEnd {
   return phase === 'done' || phase === 'failed' || phase === 'cancelled'
 }
 
-export function newWish(fields: Pick<WishRecord, 'id' | 'peerId' | 'path' | 'addedAt' | 'since' | 'downloadDirectory' | 'target'>): WishRecord {
+type NewWish = Pick<WishRecord, 'id' | 'peerId' | 'path' | 'addedAt' | 'since' | 'downloadDirectory' | 'target'> & Partial<Pick<WishRecord, 'order' | 'follow'>>
+
+export function newWish({ order = 0, follow = false, ...fields }: NewWish): WishRecord {
   return {
-    ...fields, endedAt: null, phase: 'list', reason: null, isDirectory: null, total: null, totalFiles: null, doneFiles: 0, failedFiles: 0,
-    doneBytes: 0, pages: 0, firstPage: 0, changed: 0, restarted: 0, renamed: 0, rejected: 0, begun: {},
+    ...fields, order, follow, endedAt: null, phase: 'list', reason: null, isDirectory: null, total: null, totalFiles: null, doneFiles: 0, failedFiles: 0,
+    doneBytes: 0, base: 0, pages: 0, firstPage: 0, skippedFiles: 0, skippedBytes: 0, holds: new Map(), skips: new Map(), rearm: [], again: null,
+    changed: 0, restarted: 0, renamed: 0, rejected: 0, begun: {},
   }
 }
 
 /** Things the person should know. */
-export function noticesOf({ changed, restarted, renamed, rejected }: WishRecord): string[] {
+export function noticesOf({ changed, restarted, renamed, rejected, skippedFiles }: WishRecord): string[] {
   const notices: string[] = []
   if (changed > 0) notices.push(`${count(changed, 'file')} changed at the source and ${changed === 1 ? 'was' : 'were'} fetched anew`)
   if (restarted > 0) notices.push(`unfinished data of ${count(restarted, 'file')} was from another version and was fetched anew`)
   if (renamed > 0) notices.push(`${count(renamed, 'entry', 'entries')} got another name, since a similar or equal one was there`)
   if (rejected > 0) notices.push(`${count(rejected, 'entry', 'entries')} with a name that is not allowed ${rejected === 1 ? 'was' : 'were'} left out`)
+  if (skippedFiles > 0) notices.push(`${count(skippedFiles, 'file')} ${skippedFiles === 1 ? 'was' : 'were'} left out, as you chose`)
   return notices
 }
 

@@ -4,6 +4,7 @@ import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent
 import { type MockNode, filesBelow, folder, file, listTree, nodeAt } from './mock-library.ts'
 import { type MockScenario, MY_ID, NEW_PEER_ID, makeWorld } from './mock-scenarios.ts'
 import { checkArguments } from './mock-arguments.ts'
+import { openMockQueue } from './mock-queue.ts'
 import { openMockReach } from './mock-reach.ts'
 import { openMockTransfers } from './mock-transfers.ts'
 
@@ -20,7 +21,7 @@ export interface MockControl {
   close(): void
 }
 
-const GIGABYTE = 1_000_000_000
+const FREE_BYTES = 212_000_000_000
 
 export function openMockControl(scenario: MockScenario = 'default'): MockControl {
   const world = makeWorld(scenario)
@@ -48,11 +49,23 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     for (const listener of listeners) listener({ seq, ...change })
   }
 
+  const { info: queueInfo, pauseOf, ...queue } = openMockQueue({
+    emit,
+    transfers: () => transfers,
+    node: (id, path) => nodeAt(libraries.get(id) ?? [], path),
+    mustKnow: knownPeer,
+    mustBeHere: (id) => {
+      if (knownPeer(id).state !== 'connected') throw new CodedError('offline', 'this peer is not connected')
+    },
+    directory: () => settings.downloadDirectory,
+    freeBytes: FREE_BYTES,
+  })
   const transfers = openMockTransfers({
     emit,
     node: (id, path) => nodeAt(libraries.get(id) ?? [], path),
     peer: (id) => peers.get(id),
     directory: () => settings.downloadDirectory,
+    pauseOf,
   })
 
   const reach = openMockReach({
@@ -102,7 +115,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     return {
       version: '0.1.0', peerId: MY_ID, name: 'Plucky Marten', natKind: world.strict ? 'random' : 'consistent', udp: { v4: 41641, v6: world.strict ? null : 41641 },
       addresses: ['192.168.1.20:41641', '198.51.100.7:41641'], network: 'ready', downloadDirectory: settings.downloadDirectory,
-      freeBytes: 212 * GIGABYTE, startedAt,
+      freeBytes: FREE_BYTES, startedAt,
     }
   }
 
@@ -137,7 +150,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   const methods: ControlApi = {
     snapshot: async () => ({
-      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(),
+      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), queue: queueInfo(),
     }),
     announceCode: async () => code(),
     async renewCode() {
@@ -208,10 +221,13 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       const names = path.split('/').length > 4 ? [] : ['Documents', 'Music', 'Pictures', 'Projects', 'Videos']
       return { path, parent: path === '/' ? null : path.slice(0, path.lastIndexOf('/')) || '/', folders: names.map((name) => ({ name, path: `${path === '/' ? '' : path}/${name}` })) }
     },
-    async download({ peerId, path, id }) {
+    ...queue,
+    async download({ peerId, path, id, follow }) {
       knownPeer(peerId)
       mustWork()
-      return { transferId: transfers.add(peerId, path, id) }
+      const transferId = transfers.add(peerId, path, id)
+      if (follow === true) transfers.change(transferId, { follow })
+      return { transferId }
     },
     cancel: async ({ transferId }) => transfers.cancel(transferId),
     retry: async ({ transferId }) => transfers.retry(transferId),

@@ -1,5 +1,5 @@
 import { type ErrorCode, type PeerId, type SharePath, CodedError } from '@harddrive-party/protocol'
-import type { ControlChange, PeerInfo, TransferFilesPage, TransferInfo } from '@harddrive-party/protocol/control'
+import type { ControlChange, PeerInfo, TransferFile, TransferFilesPage, TransferInfo, TransferWait, WaitCause } from '@harddrive-party/protocol/control'
 import { type MockNode, filesBelow } from './mock-library.ts'
 
 /** Pretended downloads: they progress with time, wait for peers that are away, and end. */
@@ -13,6 +13,12 @@ export interface MockTransfers {
   files(transferId: string, cursor: string | undefined, limit: number): TransferFilesPage
   /** Throws unless the transfer is done. */
   finished(transferId: string): void
+  /** What a person chose for one transfer, as it is shown. */
+  change(transferId: string, more: Partial<Pick<TransferInfo, 'held' | 'order' | 'follow'>>): void
+  /** A part of it, named by its path there; null = as the rest. */
+  choosePart(transferId: string, path: string, choice: 'paused' | 'cancelled' | null): void
+  /** Something that holds for several may have changed: looks at each anew. */
+  refresh(): void
   advance(ms: number): void
   close(): void
 }
@@ -22,13 +28,16 @@ interface Surroundings {
   node(peerId: PeerId, path: string): MockNode | undefined
   peer(peerId: PeerId): PeerInfo | undefined
   directory(): string
+  /** What is paused beyond single transfers. */
+  pauseOf(peerId: PeerId): WaitCause | null
 }
 
 const TICK_MS = 500
 
-export function openMockTransfers({ emit, node, peer, directory }: Surroundings): MockTransfers {
+export function openMockTransfers({ emit, node, peer, directory, pauseOf }: Surroundings): MockTransfers {
   const transfers = new Map<string, TransferInfo>()
   const byWish = new Map<string, string>()
+  const parts = new Map<string, Map<string, 'paused' | 'cancelled'>>()
   let count = 0
   const timer = setInterval(() => advance(TICK_MS), TICK_MS)
 
@@ -58,11 +67,15 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
 
   function begin(transfer: TransferInfo): TransferInfo {
     const owner = peer(transfer.peerId)
-    if (owner?.state !== 'connected') return { ...transfer, state: 'waiting', bytesPerSecond: 0, reason: { code: 'offline', message: 'the peer is not connected' } }
+    const pause = pauseOf(transfer.peerId) ?? (transfer.held ? 'paused' : null)
+    if (pause !== null) return { ...transfer, state: 'paused', bytesPerSecond: 0, reason: null, wait: { cause: pause } }
+    if (owner?.state !== 'connected') {
+      return { ...transfer, state: 'waiting', bytesPerSecond: 0, reason: { code: 'offline', message: 'the peer is not connected' }, wait: { cause: 'offline' } }
+    }
     const source = node(transfer.peerId, transfer.path)
     if (source === undefined) return ended(transfer, 'failed', 'not-found', 'it is not there any more')
     const running: TransferInfo = {
-      ...transfer, state: 'running', reason: null, total: source.size, isDirectory: source.children !== null,
+      ...transfer, state: 'running', reason: null, wait: null, total: source.size, isDirectory: source.children !== null,
       target: `${directory()}/${owner.name}/${source.name}`, bytesPerSecond: 9_000_000 + (source.size % 7) * 1_400_000,
     }
     return moved(running, transfer.bytes)
@@ -78,12 +91,38 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
     }
   }
 
+  function fileState(transfer: TransferInfo, path: string, isDone: boolean, isBegun: boolean): { state: TransferFile['state']; wait: TransferWait | null } {
+    if (isDone) return { state: 'done', wait: null }
+    for (let at = path; at !== ''; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
+      const choice = parts.get(transfer.transferId)?.get(at)
+      if (choice !== undefined) return { state: choice, wait: choice === 'paused' ? { cause: 'paused' } : null }
+    }
+    if (transfer.endedAt !== null) return { state: 'cancelled', wait: null }
+    if (transfer.state !== 'running') return { state: transfer.state, wait: transfer.wait }
+    return isBegun ? { state: 'running', wait: null } : { state: 'queued', wait: { cause: 'turn' } }
+  }
+
   return {
+    change(transferId, more) {
+      const changed = { ...mustHave(transferId), ...more }
+      put(changed.endedAt === null ? begin(changed) : changed)
+    },
+    choosePart(transferId, path, choice) {
+      const transfer = mustHave(transferId)
+      const known = parts.get(transferId) ?? new Map<string, 'paused' | 'cancelled'>()
+      parts.set(transferId, known)
+      for (const other of known.keys()) if (other === path || other.startsWith(`${path}/`)) known.delete(other)
+      if (choice !== null) known.set(path, choice)
+      put({ ...transfer, skippedFiles: [...known.values()].filter((one) => one === 'cancelled').length })
+    },
+    refresh() {
+      for (const transfer of transfers.values()) if (transfer.endedAt === null) put(begin(transfer))
+    },
     all: () => [...transfers.values()],
     add(peerId, path, id, start = 0) {
       const known = id === undefined ? undefined : byWish.get(id)
       if (known !== undefined) return known
-      const twin = [...transfers.values()].find((other) => other.peerId === peerId && other.path === path && (other.state === 'running' || other.state === 'waiting'))
+      const twin = [...transfers.values()].find((other) => other.peerId === peerId && other.path === path && other.endedAt === null)
       if (twin !== undefined) return twin.transferId
       const transferId = `transfer-${++count}`
       if (id !== undefined) byWish.set(id, transferId)
@@ -91,6 +130,7 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
       put(begin({
         transferId, peerId, peerName: peer(peerId)?.name ?? '', path, isDirectory: null, state: 'queued', reason: null, bytes: Math.round((source?.size ?? 0) * start),
         total: source?.size ?? null, files: { done: 0, failed: 0, total: null }, bytesPerSecond: 0, target: null, notices: [], addedAt: Date.now() + count, endedAt: null,
+        wait: { cause: 'turn' }, order: count, held: false, follow: false, skippedFiles: 0,
       }))
       return transferId
     },
@@ -100,11 +140,11 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
     },
     retry(transferId) {
       const transfer = mustHave(transferId)
-      if (transfer.state === 'failed' || transfer.state === 'cancelled') put(begin({ ...transfer, endedAt: null }))
+      if (transfer.state === 'failed' || transfer.state === 'cancelled') put(begin({ ...transfer, endedAt: null, held: false }))
     },
     clearFinished() {
       for (const transfer of transfers.values()) {
-        if (transfer.endedAt === null) continue
+        if (transfer.endedAt === null || transfer.follow) continue
         transfers.delete(transfer.transferId)
         emit({ type: 'transfer-removed', transferId: transfer.transferId })
       }
@@ -118,8 +158,7 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
       const page = files.slice(start, start + limit).map(({ path, size }) => {
         const bytes = Math.min(size, Math.max(0, transfer.bytes - before))
         before += size
-        const state = bytes === size && transfer.bytes >= before ? ('done' as const) : bytes > 0 ? ('running' as const) : ('queued' as const)
-        return { path, size, bytes, state, reason: null }
+        return { path, source: source?.children === null ? '' : path, size, bytes, reason: null, ...fileState(transfer, path, bytes === size && transfer.bytes >= before, bytes > 0) }
       })
       return start + limit < files.length ? { files: page, cursor: String(start + limit) } : { files: page }
     },
@@ -132,5 +171,5 @@ export function openMockTransfers({ emit, node, peer, directory }: Surroundings)
 }
 
 function ended(transfer: TransferInfo, state: 'failed' | 'cancelled', code?: ErrorCode, message = ''): TransferInfo {
-  return { ...transfer, state, bytesPerSecond: 0, endedAt: Date.now(), reason: code === undefined ? null : { code, message } }
+  return { ...transfer, state, bytesPerSecond: 0, wait: null, endedAt: Date.now(), reason: code === undefined ? null : { code, message } }
 }

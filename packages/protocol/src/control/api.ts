@@ -1,12 +1,13 @@
 import { AUTOSTART_METHODS, type AutostartApi } from './autostart-api.ts'
 import type { DoctorReport, TopicInfo } from './doctor-report.ts'
+import { QUEUE_METHODS, type QueueApi, type QueueInfo, type QueuedInfo, type TransferWait } from './queue-api.ts'
 import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
 
 /**
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
  * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
  */
-export interface ControlApi extends AutostartApi {
+export interface ControlApi extends AutostartApi, QueueApi {
   /** The whole state, and the sequence number of the last event it includes. */
   snapshot(): Promise<ControlSnapshot>
 
@@ -37,8 +38,8 @@ export interface ControlApi extends AutostartApi {
   /** Directories on the helper's machine, so that a browser can choose one to share. `path` absent = the home directory. */
   browseFolders(args: { path?: string }): Promise<FolderListing>
 
-  /** Asks for a file or directory. The same wish twice is one transfer. `id` makes a wish taken offline idempotent. */
-  download(args: { peerId: PeerId; path: SharePath; id?: string }): Promise<{ transferId: string }>
+  /** Asks for a file or directory. The same wish twice is one transfer. `id` makes a wish taken offline idempotent; `follow` as in `followTransfer`. */
+  download(args: { peerId: PeerId; path: SharePath; id?: string; follow?: boolean }): Promise<{ transferId: string }>
   cancel(args: { transferId: string }): Promise<void>
   retry(args: { transferId: string }): Promise<void>
   /** Drops finished, failed and cancelled transfers from the list; files stay. */
@@ -79,6 +80,7 @@ export interface ControlSnapshot {
   readonly shares: readonly ShareInfo[]
   readonly settings: Settings
   readonly topics: readonly TopicInfo[]
+  readonly queue: QueueInfo
 }
 
 /** One change. `seq` counts up by one per event to each UI; a gap means asking for a new snapshot. */
@@ -94,6 +96,7 @@ export type ControlChange =
   | { readonly type: 'share-removed'; readonly shareId: string }
   | { readonly type: 'settings'; readonly settings: Settings }
   | { readonly type: 'topics'; readonly topics: readonly TopicInfo[] }
+  | { readonly type: 'queue'; readonly queue: QueueInfo }
 
 export interface AnnounceCodeInfo {
   readonly code: string
@@ -181,12 +184,13 @@ export interface FolderListing {
  * - `queued`: its turn comes
  * - `listing`: a directory's contents are being asked for
  * - `running`
- * - `waiting`: something must happen first; `reason` says what
+ * - `waiting`: something must happen first; `wait` and `reason` say what
+ * - `paused`: by you; `wait` says what of
  * - `done`, `failed`, `cancelled`: ended
  */
-export type TransferState = 'queued' | 'listing' | 'running' | 'waiting' | 'done' | 'failed' | 'cancelled'
+export type TransferState = 'queued' | 'listing' | 'running' | 'waiting' | 'paused' | 'done' | 'failed' | 'cancelled'
 
-export interface TransferInfo {
+export interface TransferInfo extends QueuedInfo {
   readonly transferId: string
   readonly peerId: PeerId
   readonly peerName: string
@@ -210,11 +214,15 @@ export interface TransferInfo {
 }
 
 export interface TransferFile {
+  /** Where it is below the transfer's target … */
   readonly path: string
+  /** … and below the transfer's path at the peer: what a scope names it by. Empty for a transfer that is one file. */
+  readonly source: string
   readonly size: number
   readonly bytes: number
   readonly state: TransferState
   readonly reason: string | null
+  readonly wait: TransferWait | null
 }
 
 export interface TransferFilesPage {
@@ -273,6 +281,7 @@ export interface ProcessFigures {
 
 /** The only names a control endpoint admits. */
 export const CONTROL_METHODS = [
+  ...QUEUE_METHODS,
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
   'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...AUTOSTART_METHODS,

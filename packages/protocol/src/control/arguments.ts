@@ -58,7 +58,25 @@ const peer = v.strictObject({ peerId })
 const share = v.strictObject({ shareId: id })
 const transfer = v.strictObject({ transferId: id })
 
+// One of three kinds; a union would not say which field is wrong.
+const scope = v.pipe(
+  v.strictObject({ transferId: v.exactOptional(id), path: v.exactOptional(sharePath), peerId: v.exactOptional(peerId), all: v.exactOptional(v.literal(true, 'must be true')) }),
+  v.check(({ transferId, path, peerId, all }) => [transferId, peerId, all].filter((one) => one !== undefined).length === 1 && (path === undefined || transferId !== undefined),
+    'name one of transferId (with or without path), peerId, or all'),
+)
+
 const SCHEMAS = {
+  pauseTransfers: scope,
+  resumeTransfers: scope,
+  cancelTransfers: scope,
+  retryTransfers: scope,
+  moveTransfer: v.pipe(
+    v.strictObject({ transferId: id, to: v.exactOptional(v.picklist(['top', 'up', 'down', 'bottom'], 'must be top, up, down or bottom')), before: v.exactOptional(id) }),
+    v.check(({ to, before }) => (to === undefined) !== (before === undefined), 'name one of to and before'),
+  ),
+  followTransfer: v.strictObject({ transferId: id, follow: flag }),
+  fetchAgain: transfer,
+  previewDownload: v.strictObject({ peerId, path: sharePath }),
   snapshot: nothing,
   announceCode: nothing,
   renewCode: nothing,
@@ -82,7 +100,7 @@ const SCHEMAS = {
   removeShare: share,
   rescanShare: share,
   browseFolders: v.strictObject({ path: v.exactOptional(localPath) }),
-  download: v.strictObject({ peerId, path: sharePath, id: v.exactOptional(wishId) }),
+  download: v.strictObject({ peerId, path: sharePath, id: v.exactOptional(wishId), follow: v.exactOptional(flag) }),
   cancel: transfer,
   retry: transfer,
   clearFinished: nothing,

@@ -94,6 +94,8 @@ export function applyChange(state: ControlSnapshot, change: ControlChange): Cont
       return { ...state, settings: change.settings }
     case 'topics':
       return { ...state, topics: change.topics }
+    case 'queue':
+      return { ...state, queue: change.queue }
     case 'uploads':
       return { ...state, uploads: change.uploads }
     case 'peer':

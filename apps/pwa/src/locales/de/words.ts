@@ -48,6 +48,7 @@ export const words = {
     waiting: 'Wartet',
     done: 'Fertig',
     failed: 'Gescheitert',
+    paused: 'Angehalten',
     cancelled: 'Abgebrochen',
   },
   waitingFor: 'Wartet, bis {name} online ist.',

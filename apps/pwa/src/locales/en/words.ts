@@ -49,6 +49,7 @@ export const words = {
     waiting: 'Waiting',
     done: 'Done',
     failed: 'Failed',
+    paused: 'Paused',
     cancelled: 'Cancelled',
   },
   waitingFor: 'Waiting for {name} to come online.',
