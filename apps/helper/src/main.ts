@@ -51,6 +51,10 @@ export interface HelperOptions {
   readonly topics?: readonly string[]
   /** For this run, instead of what was set. */
   readonly meeting?: Partial<Pick<Settings, 'localDiscovery' | 'portMapping' | 'introductions' | 'mqttBrokers'>>
+  /** Use TCP beside QUIC; default true. */
+  readonly tcp?: boolean
+  /** Use QUIC where there is an engine for it; default true. */
+  readonly quic?: boolean
   /** Absent = the one of last time, at first any. */
   readonly udpPort?: number
   readonly verbose: boolean
@@ -202,6 +206,8 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     config: {
       identitySeed: identity.seed,
       udpPort: options.udpPort ?? ports.get('last')?.port ?? 0,
+      tcp: options.tcp ?? true,
+      quic: options.quic ?? true,
       loopbackOnly: options.loopbackOnly,
       stunServers: options.stunServers,
       indexDirectory: paths.index,
@@ -216,7 +222,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     onEvent: (event) => {
       helperState.onNetworkEvent(event)
       ready.hear(event)
-      if (event.type === 'ready') ports.put('last', { port: event.udp.v4 ?? event.udp.v6 ?? 0 }).catch(onError)
+      if (event.type === 'ready') ports.put('last', { port: event.udp.v4 ?? event.udp.v6 ?? event.tcp?.v4 ?? event.tcp?.v6 ?? 0 }).catch(onError)
     },
     onDown: helperState.onNetworkDown,
     onRestart: helperState.onNetworkRestart,

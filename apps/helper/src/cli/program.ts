@@ -35,6 +35,8 @@ export interface StartOptions extends GlobalOptions {
   readonly verbose?: boolean
   readonly loopbackOnly?: boolean
   readonly udpPort?: number
+  readonly tcp: boolean
+  readonly quic: boolean
   readonly demo?: boolean
   readonly demoFriend?: string
 }
@@ -199,6 +201,8 @@ function addStart(start: Command, actions: ProgramActions): void {
     .option('--no-stun', 'ask no server for our public address')
     .option('--loopback-only', 'reach and be reached on this machine only')
     .option('--udp-port <port>', 'UDP port for peers (default: the one of last time, at first any)', parsePort)
+    .option('--no-tcp', 'use QUIC alone, and open no TCP port')
+    .addOption(new Option('--no-quic', 'use TCP alone').hideHelp())
     .option('--verbose', 'log what happens, as JSON lines on standard error')
     .option('--demo', 'also start a second helper with a small library, already connected, to try things alone')
     .addOption(new Option('--demo-friend <dir>').hideHelp())

@@ -41,7 +41,7 @@ export async function createAnnounceCodes(options: { store: Store; peerId: PeerI
     const addresses = reachable.length > 0 ? reachable : loopback
     if (addresses.length === 0) {
       throw unavailable
-        ? new CodedError('no-transport', 'this platform has no QUIC transport, so nobody can connect to this helper')
+        ? new CodedError('no-transport', 'there is no transport here, so nobody can connect to this helper')
         : new CodedError('busy', 'the network is still starting; try again in a moment')
     }
     const code = {
@@ -66,7 +66,7 @@ export async function createAnnounceCodes(options: { store: Store; peerId: PeerI
     onNetworkEvent: (event) => {
       if (event.type === 'no-transport') unavailable = true
       if (event.type === 'ready') {
-        const { v4, v6 } = event.udp
+        const { v4, v6 } = event.udp.v4 === null && event.udp.v6 === null && event.tcp ? event.tcp : event.udp
         loopback = [...(v4 === null ? [] : [{ host: '127.0.0.1', port: v4 }]), ...(v6 === null ? [] : [{ host: '::1', port: v6 }])]
       }
       if (event.type !== 'addresses') return

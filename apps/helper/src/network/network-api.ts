@@ -57,6 +57,10 @@ export interface NetworkConfig extends ReachSettings {
   readonly identitySeed: string
   /** Wanted UDP port, 0 = any. If it is taken, another is chosen and reported. */
   readonly udpPort: number
+  /** Listen and dial over TCP beside QUIC, on a port of the same number where that is free; default true. */
+  readonly tcp?: boolean
+  /** Use QUIC where this platform has it; default true. */
+  readonly quic?: boolean
   /** Bind to loopback only: for demos and tests. */
   readonly loopbackOnly: boolean
   readonly stunServers: readonly string[]
@@ -141,8 +145,12 @@ export type FileGrant =
   | { readonly kind: 'remote'; readonly peerId: PeerId; readonly path: SharePath; readonly size: number; readonly mtime: number }
 
 export type NetworkEvent =
-  | { readonly type: 'ready'; readonly udp: { readonly v4: number | null; readonly v6: number | null }; readonly filesOrigin: string }
-  /** This platform has no QUIC binding (or none loads). The process stays for the files origin. */
+  | {
+    readonly type: 'ready'; readonly udp: { readonly v4: number | null; readonly v6: number | null }; readonly filesOrigin: string
+    /** Absent = not used. Where there is no UDP port, addresses name these. */
+    readonly tcp?: { readonly v4: number | null; readonly v6: number | null }
+  }
+  /** There is neither QUIC nor TCP. The process stays for the files origin. */
   | { readonly type: 'no-transport'; readonly reason: string }
   /** `nat`: as a code carries it. */
   | { readonly type: 'addresses'; readonly addresses: readonly string[]; readonly natKind: NatKind; readonly nat?: NatPorts }

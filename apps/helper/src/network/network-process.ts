@@ -147,7 +147,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
       else if (event.peer.state !== 'away' && event.peer.state !== 'blocked') notOffline.set(event.peer.peerId, event.peer)
     }
     // Peers know our port: a restart must not change it.
-    if (event.type === 'ready') config = { ...config, udpPort: event.udp.v4 ?? event.udp.v6 ?? config.udpPort }
+    if (event.type === 'ready') config = { ...config, udpPort: event.udp.v4 ?? event.udp.v6 ?? event.tcp?.v4 ?? event.tcp?.v6 ?? config.udpPort }
     onEvent(event)
     if ((event.type === 'ready' || event.type === 'no-transport') && stats.restarts > 0) onRestart()
   }

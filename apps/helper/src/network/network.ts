@@ -16,12 +16,13 @@ import { requestList, requestRead } from '../adapters/peer-requests.ts'
 import { openPeerService } from '../adapters/peer-service.ts'
 import { type Punching, openPunching } from '../adapters/punching.ts'
 import { rememberedRecord } from '../adapters/remembered-records.ts'
-import { type QuicOptions, type QuicTransport, openQuicTransport } from '../adapters/quic/quic-transport.ts'
+import type { QuicOptions } from '../adapters/quic/quic-transport.ts'
 import { openShareChanges } from '../adapters/share-changes.ts'
 import { openShareIndexReader } from '../adapters/share-index-reader.ts'
 import { openShareReader } from '../adapters/share-reader.ts'
 import { type Signalling, openSignalling } from '../adapters/signalling.ts'
 import { parseStunServer } from '../adapters/stun-server.ts'
+import { overBest } from '../adapters/best-connection.ts'
 import type { PeerConnection } from '../adapters/transport.ts'
 import { MAIN_SOCKET } from '../adapters/udp-socket.ts'
 import { VERSION } from '../version.ts'
@@ -29,6 +30,7 @@ import { type OwnPlace, placeOf } from '../core/dial-candidates.ts'
 import type { OwnReach } from '../core/own-reach.ts'
 import { shareView } from '../core/share-view.ts'
 import type { NetworkApi, NetworkConfig, NetworkEvent, ReachSettings } from './network-api.ts'
+import { openTransports } from './transports.ts'
 
 /** How what nobody has asked for reaches us over IPv4. */
 function inwardOf({ nat, mapping }: OwnReach): 'open' | 'mapped' | 'closed' {
@@ -67,7 +69,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     return connection
   }
   const requireLinks = (): PeerLinks => {
-    if (links === undefined) throw new CodedError('no-transport', 'this platform has no QUIC transport')
+    if (links === undefined) throw new CodedError('no-transport', 'there is no way to connect from here')
     return links
   }
 
@@ -91,7 +93,9 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     },
     log: (message) => log.warn({}, message),
   })
+  const following = { connection: connectionTo, setBusy: (connection: PeerConnection, isBusy: boolean) => busy.set('reading', connection, isBusy) }
   const jobs = openFileJobs({
+    read: overBest(following, requestRead),
     connection: connectionTo,
     onEvent: emit,
     setBusy: (connection, isBusy) => busy.set('fetching', connection, isBusy),
@@ -123,7 +127,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   let record: OwnRecord | undefined
   let meeting: Meeting | undefined
 
-  const transport = await openTransport(config, log, {
+  const transports = await openTransports(config, log, {
     knockSecrets: knockSecrets(),
     onConnection: (connection, knock) => links?.onConnection(connection, knock),
     onDatagram: (kind, bytes, from, socket) => {
@@ -133,13 +137,14 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   })
   const self = peerIdFromKey(publicKeyOf(Buffer.from(config.identitySeed, 'hex')))
   let told: ReturnType<typeof summarizeReach> | undefined
-  const own = typeof transport === 'string' ? undefined : openOwnAddressesOf(transport)
+  const { quic, tcp } = transports
+  const own = quic ?? tcp ? openOwnAddressesHere() : undefined
   const ownReach = (): OwnReach => own?.current ?? { candidates: [], nat: { v4: 'unknown', v6: 'unknown' }, stun: [], mapping: null, interfaces: [] }
-  if (typeof transport === 'string') emit({ type: 'no-transport', reason: transport })
+  if (own === undefined) emit({ type: 'no-transport', reason: transports.missing })
   else {
     const place = (): OwnPlace => placeOf(ownReach(), config.loopbackOnly)
-    punching = openPunching({
-      transport, self, own: ownReach, place,
+    if (quic) punching = openPunching({
+      transport: quic, self, own: ownReach, place,
       secrets: () => Object.values(knockSecrets()).filter((secret) => secret !== undefined),
       wanted: () => policy.peers.flatMap(({ peerId, blocked, wanted }) => (wanted && !blocked ? [peerId] : [])),
       onPath: (keyHash) => links?.onPunching('punched', keyHash),
@@ -151,7 +156,8 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       log: (message, details) => log.debug(details ?? {}, message),
     })
     links = openPeerLinks({
-      transport, punching, place,
+      transport: quic, tcp, ...(punching ? { punching } : {}), place,
+      tcpPort: () => transports.tcpPort,
       inward: () => inwardOf(ownReach()),
       self,
       agent: `harddrive-party/${VERSION}`,
@@ -173,17 +179,18 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     })
   }
 
-  function openOwnAddressesOf(quic: QuicTransport): ReturnType<typeof openOwnAddresses> {
-    emit({ type: 'ready', udp: quic.ports, filesOrigin: files.origin })
+  function openOwnAddressesHere(): ReturnType<typeof openOwnAddresses> {
+    emit({ type: 'ready', udp: quic?.ports ?? { v4: null, v6: null }, ...(tcp ? { tcp: tcp.ports } : {}), filesOrigin: files.origin })
     return openOwnAddresses({
-      ports: quic.ports,
+      ports: transports.ports,
       loopbackOnly: config.loopbackOnly,
-      servers: config.stunServers.flatMap((text) => {
+      // Without a UDP socket there is nothing to ask about, and no port that a router would open for us.
+      servers: quic === undefined ? [] : config.stunServers.flatMap((text) => {
         const server = parseStunServer(text)
         return server.ok ? [server.value] : []
       }),
-      send: (to, bytes) => quic.sendDatagram(bytes, to),
-      portMapping: { on: config.portMapping, secret: Buffer.from(config.identitySeed, 'hex') },
+      send: (to, bytes) => quic?.sendDatagram(bytes, to),
+      portMapping: { on: config.portMapping && quic !== undefined, secret: Buffer.from(config.identitySeed, 'hex') },
       onChange: (current) => {
         record?.update({ reach: current })
         const summary = summarizeReach(current)
@@ -200,8 +207,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     })
   }
 
-
-  if (links !== undefined && typeof transport !== 'string') {
+  if (links !== undefined) {
     const seed = Buffer.from(config.identitySeed, 'hex')
     record = openOwnRecord({ seed, facts: { reach: ownReach(), knockSecret: policy.knownSecret, passOn: reach.passMeOn }, onChange: () => signalling?.ownChanged() })
     const { connect, learn } = { connect: links.connect.bind(links), learn: links.learn.bind(links) }
@@ -211,7 +217,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     })
     signalling.setHelpsOthers(reach.introductions)
     meeting = openMeeting({
-      self, seed, port: transport.ports.v4 ?? transport.ports.v6, lanSecret, settings: reach, policy, connect, emit,
+      self, seed, port: transports.ports.v4 ?? transports.ports.v6, lanSecret, settings: reach, policy, connect, emit,
       ownRecord: () => record?.current,
       learn: (learnt, live) => learn(learnt, 'topic', { live }),
       isConnected: (peerId) => connectionTo(peerId) !== undefined,
@@ -234,7 +240,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     links?.close()
     punching?.close()
     await files.close()
-    if (typeof transport !== 'string') await transport.close()
+    await transports.close()
     reader.close()
     await index.close()
     await unmapped
@@ -244,7 +250,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   return {
     setPolicy: async (next) => {
       policy = next
-      if (typeof transport !== 'string') transport.setKnockSecrets(knockSecrets())
+      transports.setKnockSecrets(knockSecrets())
       links?.setPolicy(policy)
       record?.update({ knockSecret: policy.knownSecret })
       meeting?.setPolicy(policy)
@@ -275,8 +281,8 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     },
     setReach: async (args) => {
       reach = reachOf(args)
-      own?.setPortMapping(args.portMapping)
-      if (typeof transport !== 'string') transport.setKnockSecrets(knockSecrets())
+      own?.setPortMapping(args.portMapping && quic !== undefined)
+      transports.setKnockSecrets(knockSecrets())
       record?.update({ passOn: args.passMeOn })
       signalling?.setHelpsOthers(args.introductions)
       meeting?.set(reach)
@@ -288,24 +294,6 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       meeting?.changed()
     },
     close: () => (closing ??= close()),
-  }
-}
-
-/** @returns why there is no transport, where this platform has none */
-async function openTransport(
-  config: NetworkConfig, log: NetworkLog, events: Pick<QuicOptions, 'onConnection' | 'onDatagram' | 'knockSecrets'>,
-): Promise<QuicTransport | string> {
-  try {
-    return await openQuicTransport({
-      seed: Buffer.from(config.identitySeed, 'hex'),
-      udpPort: config.udpPort,
-      loopbackOnly: config.loopbackOnly,
-      log: (level, message, details) => log[level](details ?? {}, message),
-      ...events,
-    })
-  } catch (error) {
-    if (error instanceof CodedError && error.code === 'no-transport') return error.message
-    throw error
   }
 }
 

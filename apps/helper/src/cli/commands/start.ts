@@ -27,6 +27,8 @@ export async function startCommand(options: StartOptions, output: Output): Promi
     topics: options.topic,
     meeting: meetingOf(options),
     ...(options.udpPort === undefined ? {} : { udpPort: options.udpPort }),
+    tcp: options.tcp,
+    quic: options.quic,
     verbose: options.verbose === true,
   })
   stopOnSignals(helper)
