@@ -60,7 +60,7 @@ async function measure(tree: string, indexDirectory: string, files: number): Pro
     scanMs = Math.min(scanMs, time(() => {
       // A share of its own for each run, so that every run writes everything.
       const generation = writer.begin(`run${run}`)
-      const result = scanTree({ directory: tree, excluded: [], onChunk: (id, index, chunk) => generation.put(id, index, chunk) })
+      const result = scanTree({ directory: tree, excluded: [], onDirectory: (found) => generation.put(found) })
       generation.commit(result, Date.now())
     }))
     rss = Math.max(rss, process.memoryUsage.rss())

@@ -1,15 +1,19 @@
-import { CodedError, type Entry, type ListRequest, MAX_PAGE_ENTRIES, type SharePath, compareTreeOrder, parseSharePath } from '@harddrive-party/protocol'
+import {
+  CodedError, type Entry, type ListRequest, MAX_PAGE_ENTRIES, type SharePath, compareNatural, compareTreeOrder, parseSearch, parseSharePath, rankEntry,
+} from '@harddrive-party/protocol'
 import * as fc from 'fast-check'
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { encodeDirectory } from '../src/adapters/share-chunk.ts'
+import { NOBODY } from '../src/adapters/share-directories.ts'
 import { openShareIndexReader } from '../src/adapters/share-index-reader.ts'
 import { type ShareIndexWriter, openShareIndexWriter } from '../src/adapters/share-index-writer.ts'
 import type { ShareIndexReader } from '../src/adapters/share-index.ts'
+import { type RescanOptions, findChanges } from '../src/adapters/share-rescan.ts'
 import { scanTree } from '../src/adapters/share-scanner.ts'
-import { matchesWords, foldName, searchWords, sortParts } from '../src/core/listing.ts'
+import { comparePart, sortParts } from '../src/core/listing.ts'
+import { sizeKeyOf, timeKeyOf } from '../src/core/search-order.ts'
 
 let base: string
 let writer: ShareIndexWriter
@@ -36,7 +40,7 @@ function path(text: string): SharePath {
 
 function scan(shareId: string, directory: string) {
   const generation = writer.begin(shareId)
-  return generation.commit(scanTree({ directory, excluded: [], onChunk: (id, index, chunk) => generation.put(id, index, chunk) }), 1)
+  return generation.commit(scanTree({ directory, excluded: [], onDirectory: (found) => generation.put(found) }), 1)
 }
 
 /** An index of one flat directory, without a disk. */
@@ -44,7 +48,7 @@ function scanNames(shareId: string, names: string[]) {
   const generation = writer.begin(shareId)
   const sorted = sortParts(names)
   const columns = { names: sorted, sizes: sorted.map((_, i) => i), mtimes: sorted.map(() => 5.25), children: sorted.map(() => 0) }
-  for (const [index, chunk] of encodeDirectory(columns).entries()) generation.put(0, index, chunk)
+  generation.put({ id: 0, parent: NOBODY, name: '', columns, skipped: 0, size: 0, mtime: 1, seen: 0 })
   return generation.commit({ files: names.length, directories: 0, bytes: 0, skipped: 0, mtime: 1 }, 1)
 }
 
@@ -91,6 +95,50 @@ function grow(directory: string, content: Tree): void {
   utimesSync(directory, 1_000, 1_000.5)
 }
 
+function nameOf(entry: Entry): string {
+  return entry.path.slice(entry.path.lastIndexOf('/') + 1)
+}
+
+/** Looks at the disk again, and puts what has changed into the index. @returns undefined when it would rather scan everything */
+function rescan(shareId: string, directory: string, which: RescanOptions['which']) {
+  const generation = writer.current(shareId)!
+  const table = writer.directories(generation)
+  const change = findChanges({ tables: writer.tables, generation, table, directory, excluded: [], which })
+  return change === undefined ? undefined : { change, generation: writer.update(shareId, table, change, 2) }
+}
+
+/** Every entry that fits is found once, and in the order of results. */
+async function expectFound(entries: readonly Entry[], search: string, limit: number): Promise<void> {
+  const query = parseSearch(search)
+  const ranked = entries.flatMap((entry) => {
+    const rank = rankEntry(query, entry, 'Share')
+    return rank === undefined ? [] : [{ rank, entry }]
+  })
+  const found = await all({ path: path('Share'), recursive: true, search }, limit)
+  const byPath = (a: Entry, b: Entry) => compareTreeOrder(a.path, b.path)
+  expect(found.toSorted(byPath)).toEqual(ranked.map(({ entry }) => entry).toSorted(byPath))
+  const ranks = new Map(ranked.map(({ rank, entry }) => [entry.path, rank]))
+  const keys = found.map((entry) => [ranks.get(entry.path)!, -sizeKeyOf(entry.size), -timeKeyOf(entry.mtime)])
+  expect(keys).toEqual(keys.toSorted((a, b) => a[0]! - b[0]! || a[1]! - b[1]! || a[2]! - b[2]!))
+  for (const [sort, keyOf] of [['size', (entry: Entry) => -sizeKeyOf(entry.size)], ['date', (entry: Entry) => -timeKeyOf(entry.mtime)]] as const) {
+    const sorted = await all({ path: path('Share'), recursive: true, search, sort }, limit)
+    expect(sorted.toSorted(byPath)).toEqual(found.toSorted(byPath))
+    expect(sorted.map(keyOf)).toEqual(sorted.map(keyOf).toSorted((a, b) => a - b))
+  }
+}
+
+async function expectSorted(children: readonly Entry[], limit: number): Promise<void> {
+  const orders: Record<'name' | 'size' | 'date', (a: Entry, b: Entry) => number> = {
+    name: (a, b) => Number(b.isDirectory) - Number(a.isDirectory) || compareNatural(nameOf(a), nameOf(b)) || comparePart(nameOf(a), nameOf(b)),
+    size: (a, b) => b.size - a.size || comparePart(nameOf(a), nameOf(b)),
+    date: (a, b) => Math.floor(b.mtime) - Math.floor(a.mtime) || comparePart(nameOf(a), nameOf(b)),
+  }
+  for (const [sort, order] of Object.entries(orders) as ['name' | 'size' | 'date', (a: Entry, b: Entry) => number][]) {
+    expect(await all({ path: path('Share'), recursive: false, sort }, limit)).toEqual(children.toSorted(order))
+    expect(await all({ path: path('Share'), recursive: false, sort, reverse: true }, limit)).toEqual(children.toSorted(order).toReversed())
+  }
+}
+
 /** What a listing should be, found the simple way. */
 function naive(directory: string, prefix: string): Entry[] {
   const entries: Entry[] = []
@@ -107,7 +155,7 @@ function naive(directory: string, prefix: string): Entry[] {
 
 describe('the share index', () => {
   it('lists and searches random trees as a simple walk does', async () => {
-    const term = fc.oneof(fc.constantFrom('a', 'E', 'song', 'flac song', 'é', '1', ' '), fc.string({ unit: 'grapheme', maxLength: 2 }))
+    const term = fc.oneof(fc.constantFrom('a', 'E', 'song', 'flac song', 'é', '1', 'a b', '*.flac', '-a', 'size:>3', 'type:audio a', 'b type:folder', '"a b"'), fc.string({ unit: 'grapheme', minLength: 1, maxLength: 2 }))
     await fc.assert(
       fc.asyncProperty(tree, term, fc.integer({ min: 1, max: 7 }), async (content, search, limit) => {
         const directory = join(base, `tree-${++trees}`)
@@ -122,10 +170,11 @@ describe('the share index', () => {
           directories: expected.filter((entry) => entry.isDirectory).length,
         })
         expect((await all({ recursive: false }))[0]).toMatchObject({ path: 'Share', size: bytes, isDirectory: true })
-        const words = searchWords(search)
-        const found = expected.filter((entry) => matchesWords(foldName(entry.path.slice(entry.path.lastIndexOf('/') + 1)), words))
-        expect(await all({ path: path('Share'), recursive: true, search }, limit)).toEqual(found)
-        expect(await all({ path: path('Share'), recursive: false, search }, limit)).toEqual(found.filter((entry) => entry.path.split('/').length === 2))
+        await expectFound(expected, search, limit)
+        const near = expected.filter((entry) => entry.path.split('/').length === 2)
+        const named = near.filter((entry) => rankEntry(parseSearch(search), { ...entry, path: nameOf(entry) }) !== undefined)
+        expect(await all({ path: path('Share'), recursive: false, search }, limit)).toEqual(named)
+        await expectSorted(near, limit)
         for (const entry of expected) {
           expect(reader.find(entry.path)).toMatchObject({ entry, file: join(directory, entry.path.slice('Share/'.length)) })
           const prefix = `${entry.path}/`
@@ -150,7 +199,7 @@ describe('the share index', () => {
     for (const limit of [1, 2, 3, 100]) {
       expect((await all({ recursive: true }, limit)).map((entry) => entry.path)).toEqual(['a', 'a/in-a', 'b', 'b/in-b', 'c'])
       expect((await all({ recursive: false }, limit)).map((entry) => entry.path)).toEqual(['a', 'b', 'c'])
-      expect((await all({ recursive: true, search: 'IN' }, limit)).map((entry) => entry.path)).toEqual(['a/in-a', 'b/in-b'])
+      expect((await all({ recursive: true, search: 'IN' }, limit)).map((entry) => entry.path).sort()).toEqual(['a/in-a', 'b/in-b'])
     }
     expect(await all({ path: path('c'), recursive: true })).toEqual([])
     expect(reader.find(path('c'))?.entry).toMatchObject({ size: 0, isDirectory: true })
@@ -170,13 +219,13 @@ describe('the share index', () => {
     const cursor = (await reader.list({ path: path('Share'), recursive: true, limit: 2 })).cursor ?? ''
     expect(await codeOf(() => reader.list({ path: path('Share'), recursive: false, limit: 2, cursor }))).toBe('bad-request')
     expect(await codeOf(() => reader.list({ path: path('Share/b'), recursive: false, limit: 2, cursor }))).toBe('bad-request')
-    for (const wrong of ['s1.1.9.9', 's1.1.0.zzzzz', 's2.1.0', 's1.2.0', 's1.0', `s1.1${'.0'.repeat(128)}`, '']) {
+    for (const wrong of ['nShare', 'n', 'nOther/x', 'nShare/a/../b', 'q0.0.0.0', 'o0/a', `nShare${'/a'.repeat(200)}`, '']) {
       expect(['bad-request', 'none']).toContain(await codeOf(() => reader.list({ path: path('Share'), recursive: true, limit: 2, cursor: wrong })))
       expect(['bad-request', 'none']).toContain(await codeOf(() => reader.list({ recursive: true, limit: 2, cursor: wrong })))
     }
-    const made = fc.tuple(fc.constantFrom('s1', 's2'), fc.array(fc.nat(0x7fff_ffff), { maxLength: 5 })).map(([id, numbers]) => [id, 1, ...numbers].join('.'))
-    await fc.assert(fc.asyncProperty(fc.oneof(made, fc.string({ unit: 'binary' }), fc.constant(cursor)), fc.boolean(), fc.constantFrom(undefined, 'Share', 'Share/a'), async (text, recursive, where) => {
-      const outcome = await codeOf(() => reader.list({ recursive, limit: 2, cursor: text, ...(where === undefined ? {} : { path: path(where) }) }))
+    const made = fc.tuple(fc.constantFrom('n', 'o', 'q'), fc.array(fc.constantFrom('Share', 'a', 'b', '0', '-1', '/', '.', 'zz'), { maxLength: 6 })).map(([mark, parts]) => mark + parts.join(''))
+    await fc.assert(fc.asyncProperty(fc.oneof(made, fc.string({ unit: 'binary' }), fc.constant(cursor)), fc.boolean(), fc.constantFrom(undefined, 'Share', 'Share/a'), fc.constantFrom({}, { search: 'a' }, { sort: 'name' } as const, { search: 'a', sort: 'date' } as const), async (text, recursive, where, how) => {
+      const outcome = await codeOf(() => reader.list({ recursive, limit: 2, cursor: text, ...how, ...(where === undefined ? {} : { path: path(where) }) }))
       expect(['bad-request', 'none']).toContain(outcome)
     }))
   })
@@ -193,27 +242,18 @@ describe('the share index', () => {
     expect(reader.find(path('Share/Träck 100000.flac'))).toBeUndefined()
     expect(reader.find(path('Share/A'))).toBeUndefined()
     expect(reader.find(path('Share/zzz'))).toBeUndefined()
-    expect((await all({ path: path('Share'), recursive: true, search: 'TRACK 9999' })).map((entry) => entry.path)).toEqual(
-      sortParts(names.filter((other) => other.includes('9999'))).map((other) => `Share/${other}`),
+    expect((await all({ path: path('Share'), recursive: true, search: 'TRACK 9999' })).map((entry) => entry.path).sort()).toEqual(
+      names.filter((other) => other.includes('9999')).map((other) => `Share/${other}`).sort(),
     )
     expect(await all({ recursive: true, search: 'nothing like this' })).toEqual([])
   })
 
-  it('ends a long search early, with a cursor and no entries', async () => {
-    const generation = writer.begin('s1')
-    const count = 3000
-    for (let i = 1; i <= count; i++) {
-      for (const chunk of encodeDirectory({ names: ['file'], sizes: [1], mtimes: [1], children: [0] })) generation.put(i, 0, chunk)
-    }
-    const names = sortParts(Array.from({ length: count }, (_, i) => `d${i}`))
-    const columns = { names, sizes: names.map(() => 1), mtimes: names.map(() => 1), children: names.map((_, i) => i + 1) }
-    for (const [index, chunk] of encodeDirectory(columns).entries()) generation.put(0, index, chunk)
-    generation.commit({ files: count, directories: count, bytes: count, skipped: 0, mtime: 1 }, 1)
+  it('ends a long search of one directory early, with a cursor and no entries', async () => {
+    scanNames('s1', Array.from({ length: 50_000 }, (_, i) => `f${i}`))
     reader.setShares([{ shareId: 's1', name: 'Share', directory: '/nowhere' }])
-    const first = await reader.list({ recursive: true, limit: 10, search: 'd2999' })
-    expect(first).toEqual({ entries: [], cursor: expect.any(String) })
-    expect((await all({ recursive: true, search: 'd2999' })).map((entry) => entry.path)).toEqual(['Share/d2999'])
-    expect(await all({ recursive: true, search: 'file' }, 7)).toHaveLength(count)
+    const request = { path: path('Share'), recursive: false, search: 'f49999' }
+    expect(await reader.list({ ...request, limit: 10 })).toEqual({ entries: [], cursor: expect.any(String) })
+    expect((await all(request)).map((entry) => entry.path)).toEqual(['Share/f49999'])
   })
 
   it('walks directories of exactly full chunks', async () => {
@@ -232,7 +272,8 @@ describe('the share index', () => {
     scanNames('s1', ['old'])
     reader.setShares([{ shareId: 's1', name: 'Share', directory: '/nowhere' }])
     const cut = writer.begin('s1')
-    cut.put(0, 0, Buffer.alloc(9 * 1024 * 1024))
+    const names = Array.from({ length: 200_000 }, (_, i) => `a name that is quite long, so that some of it is written before the end ${i}`)
+    cut.put({ id: 0, parent: NOBODY, name: '', columns: { names, sizes: names.map(() => 1), mtimes: names.map(() => 1), children: names.map(() => 0) }, skipped: 0, size: 1, mtime: 1, seen: 0 })
     expect((await all({ recursive: true })).map((entry) => entry.path)).toEqual(['Share', 'Share/old'])
     writer.sweep(['s1'])
     expect((await all({ recursive: true })).map((entry) => entry.path)).toEqual(['Share', 'Share/old'])
@@ -244,41 +285,78 @@ describe('the share index', () => {
     expect(await all({ recursive: true })).toHaveLength(1)
   })
 
-  it('keeps cursors good over a scan that found nothing new, and refuses them after one that did', async () => {
-    const names = Array.from({ length: 10 }, (_, i) => `f${i}`)
-    scanNames('s1', names)
-    reader.setShares([{ shareId: 's1', name: 'Share', directory: '/nowhere' }])
-    const request = { path: path('Share'), recursive: true, limit: 4 }
-    const { cursor = '' } = await reader.list(request)
-    scanNames('s1', names)
-    writer.sweep(['s1'])
-    expect((await reader.list({ ...request, cursor })).entries.map((entry) => entry.path)).toEqual(['Share/f4', 'Share/f5', 'Share/f6', 'Share/f7'])
-    scanNames('s1', [...names, 'one more'])
-    expect(await codeOf(() => reader.list({ ...request, cursor }))).toBe('bad-request')
+  it('goes on behind a cursor whatever has changed: what stays is listed once, in every order', async () => {
+    const names = fc.uniqueArray(fc.stringMatching(/^[a-c]{1,4}[0-9]{0,2}$/), { minLength: 1, maxLength: 40 })
+    const how = fc.constantFrom<Omit<ListRequest, 'limit'>>(
+      { path: path('Share'), recursive: false }, { path: path('Share'), recursive: true }, { recursive: true }, { path: path('Share'), recursive: false, sort: 'name' },
+      { path: path('Share'), recursive: false, sort: 'size', reverse: true }, { path: path('Share'), recursive: true, search: 'a' }, { recursive: true, search: 'b', sort: 'size' },
+    )
+    await fc.assert(fc.asyncProperty(names, names, how, fc.integer({ min: 1, max: 5 }), async (before, after, request, limit) => {
+      scanSized(before)
+      reader.setShares([{ shareId: 's1', name: 'Share', directory: '/nowhere' }])
+      const isHit = ({ path: found }: Entry) => found !== 'Share' && after.includes(found.slice(6)) && before.includes(found.slice(6))
+      const expected = (await all(request)).filter(isHit).map((entry) => entry.path).sort()
+      const first = await reader.list({ ...request, limit })
+      scanSized(after)
+      const rest = first.cursor === undefined ? [] : await all({ ...request, cursor: first.cursor }, limit)
+      expect([...first.entries, ...rest].filter(isHit).map((entry) => entry.path).sort()).toEqual(expected)
+    }), { numRuns: 60 })
   })
 
-  it('has what a rescan found wherever in the tree the change was', async () => {
+  it('finds each change by looking at little, and says the same as a whole scan', async () => {
     const directory = join(base, 'tree')
-    const dirs = Object.fromEntries(['a', 'b', 'c'].map((dir) => [dir, { one: 1, two: 2, deep: { three: 3 } }]))
-    grow(directory, dirs)
+    grow(directory, Object.fromEntries(['a', 'b', 'c'].map((dir) => [dir, { one: 1, two: 2, deep: { three: 3 } }])))
     reader.setShares([{ shareId: 's1', name: 'Share', directory }])
-    let last = scan('s1', directory).generation
-    const changes: (() => void)[] = [
-      () => writeFileSync(join(directory, 'a', 'one'), 'longer'),
-      () => writeFileSync(join(directory, 'c', 'deep', 'four'), ''),
-      () => utimesSync(join(directory, 'b', 'two'), 7, 7),
-      () => rmSync(join(directory, 'b'), { recursive: true }),
-      () => rmSync(join(directory, 'c', 'deep'), { recursive: true }),
-      () => grow(directory, { zz: {} }),
+    scan('s1', directory)
+    const changes: [RescanOptions['which'], () => void][] = [
+      [['a'], () => writeFileSync(join(directory, 'a', 'one'), 'longer')],
+      ['quick', () => writeFileSync(join(directory, 'c', 'deep', 'four'), '')],
+      ['deep', () => utimesSync(join(directory, 'b', 'two'), 7, 7)],
+      ['quick', () => rmSync(join(directory, 'b'), { recursive: true })],
+      ['quick', () => rmSync(join(directory, 'c', 'deep'), { recursive: true })],
+      [['c/deep/gone', ''], () => grow(directory, { zz: { deeper: { file: 4 } } })],
+      ['quick', () => renameSync(join(directory, 'zz'), join(directory, 'a', 'zz'))],
+      [['a/zz/deeper'], () => writeFileSync(join(directory, 'a', 'zz', 'deeper', 'file'), 'other')],
+      ['quick', () => {
+        rmSync(join(directory, 'a', 'one'))
+        grow(join(directory, 'a'), { one: { inside: 3 } })
+      }],
     ]
-    for (const change of changes) {
+    for (const [which, change] of changes) {
       change()
-      const { generation } = scan('s1', directory)
-      expect(generation).toBeGreaterThan(last)
-      last = generation
-      writer.sweep(['s1'])
-      expect(await all({ path: path('Share'), recursive: true })).toEqual(naive(directory, 'Share'))
-      expect(scan('s1', directory).generation).toBe(generation)
+      const { generation, change: found } = rescan('s1', directory, which)!
+      expect(found.changed.length).toBeLessThanOrEqual(2)
+      const expected = naive(directory, 'Share')
+      expect(await all({ path: path('Share'), recursive: true })).toEqual(expected)
+      const files = expected.filter((entry) => !entry.isDirectory)
+      expect(generation).toMatchObject({ files: files.length, directories: expected.length - files.length, bytes: files.reduce((sum, { size }) => sum + size, 0) })
+      for (const search of ['one', 'deep', 'three', 'a', 'zz file', 'o']) await expectFound(expected, search, 3)
+      expect(rescan('s1', directory, 'deep')).toMatchObject({ change: { changed: [], added: [], removed: [] }, generation: { revision: generation.revision } })
     }
   })
+
+  it('stays right over hundreds of changes, and keeps few segments', async () => {
+    const directory = join(base, 'tree')
+    grow(directory, { a: { x: 1 }, b: { y: 1 }, c: {} })
+    reader.setShares([{ shareId: 's1', name: 'Share', directory }])
+    scan('s1', directory)
+    for (let i = 0; i < 120; i++) {
+      const where = ['a', 'b', 'c'][i % 3]!
+      writeFileSync(join(directory, where, `file ${i % 40}`), 'x'.repeat(i))
+      if (i % 7 === 0) rmSync(join(directory, where, `file ${i % 40}`))
+      rescan('s1', directory, [where])
+    }
+    expect(writer.current('s1')!.live.length).toBeLessThan(40)
+    await expectFound(naive(directory, 'Share'), 'file', 7)
+    await expectFound(naive(directory, 'Share'), 'file 3', 7)
+  })
 })
+
+function scanSized(names: readonly string[]) {
+  const generation = writer.begin('s1')
+  const sorted = sortParts([...names])
+  const columns = { names: sorted, sizes: sorted.map((name) => name.length), mtimes: sorted.map(() => 5.25), children: sorted.map(() => 0) }
+  generation.put({ id: 0, parent: NOBODY, name: '', columns, skipped: 0, size: 1, mtime: 1, seen: 0 })
+  generation.commit({ files: names.length, directories: 0, bytes: 0, skipped: 0, mtime: 1 }, 1)
+  writer.sweep(['s1'])
+}

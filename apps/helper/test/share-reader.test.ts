@@ -57,7 +57,7 @@ beforeEach(async () => {
   writeFileSync(join(directory, 'sub', 'deep', 'file'), 'deep')
   const writer = openShareIndexWriter(join(base, 'index'))
   const generation = writer.begin('s1')
-  generation.commit(scanTree({ directory, excluded: [], onChunk: (id, at, chunk) => generation.put(id, at, chunk) }), 1)
+  generation.commit(scanTree({ directory, excluded: [], onDirectory: (found) => generation.put(found) }), 1)
   await writer.close()
   index = openShareIndexReader({ directory: join(base, 'index'), shares: [{ shareId: 's1', name: 'Share', directory }] })
   reader = openShareReader({ index })

@@ -3,7 +3,6 @@ import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { DirectoryChunk } from '../src/adapters/share-chunk.ts'
 import { type ScanOptions, scanTree } from '../src/adapters/share-scanner.ts'
 
 let base: string
@@ -23,10 +22,7 @@ function scan(options: Partial<ScanOptions> = {}) {
   const result = scanTree({
     directory,
     excluded: [],
-    onChunk: (id, _index, bytes) => {
-      const chunk = new DirectoryChunk(bytes)
-      for (let i = 0; i < chunk.count; i++) names.push(`${id}:${chunk.name(i)}`)
-    },
+    onDirectory: ({ id, columns }) => names.push(...columns.names.map((name) => `${id}:${name}`)),
     ...options,
   })
   return { result, names: names.sort() }

@@ -1,4 +1,5 @@
 import type { CborMap } from './cbor.ts'
+import { LIST_SORTS } from './entry.ts'
 import {
   MAX_BUNDLE_FILES, MAX_CURSOR_BYTES, MAX_GOSSIP_RECORDS, MAX_HASHED_BYTES, MAX_HASH_RANGES, MAX_PAGE_ENTRIES, MAX_PATH_BYTES, MAX_READ_BYTES, MAX_SEARCH_BYTES,
 } from './limits.ts'
@@ -22,12 +23,19 @@ export function decodeLs(map: CborMap): Result<LsRequest, Fault> {
   if (!limit.ok) return limit
   const recursive = map['recursive'] ?? false
   if (typeof recursive !== 'boolean') return badField('recursive is neither true nor false')
+  const sort = LIST_SORTS.find((known) => known === map['sort'])
+  // An order that is not known here must be refused: pages in another one would not fit together.
+  if (!isAbsent(map['sort']) && sort === undefined) return badField('sort is not an order known here')
+  const reverse = map['reverse'] ?? false
+  if (typeof reverse !== 'boolean') return badField('reverse is neither true nor false')
   return succeed({
     type: 'ls',
     ...(path.value === undefined ? {} : { path: path.value }),
     // An empty term matches everything, which is what no term means.
     ...(search.value ? { search: search.value } : {}),
     recursive,
+    ...(sort === undefined ? {} : { sort }),
+    ...(reverse ? { reverse } : {}),
     ...(cursor.value === undefined ? {} : { cursor: cursor.value }),
     limit: Math.min(limit.value, MAX_PAGE_ENTRIES),
   })

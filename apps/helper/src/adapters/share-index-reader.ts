@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { comparePart } from '../core/listing.ts'
 import type { SharedRoot } from '../network/network-api.ts'
 import type { DirectoryTable } from './share-directories.ts'
-import { type Generation, type ShareIndexTables, decodeGeneration, loadDirectories, openShareIndexTables } from './share-index-tables.ts'
+import { type Generation, type ShareIndexTables, loadDirectories, openShareIndexTables, readGeneration } from './share-index-tables.ts'
 import type { ListOptions, ShareIndexReader } from './share-index.ts'
 import { TreeListing } from './share-listing.ts'
 import { locate } from './share-place.ts'
@@ -54,7 +54,8 @@ export function openShareIndexReader(options: { readonly directory: string; read
     },
     state: ({ visible } = {}) => {
       tables.root.resetReadTxn()
-      return JSON.stringify(visibleOf(shares, visible).map((root) => [root.shareId, root.name, readGeneration(tables, root)?.generation ?? 0]))
+      const states = visibleOf(shares, visible).map((root) => ({ root, generation: readGeneration(tables, root) }))
+      return JSON.stringify(states.map(({ root, generation }) => [root.shareId, root.name, generation?.generation, generation?.revision]))
     },
     setShares: (next) => {
       shares = sortShares(next)
@@ -70,12 +71,16 @@ function sortShares(shares: readonly SharedRoot[]): readonly SharedRoot[] {
   return [...shares].sort((a, b) => comparePart(a.name, b.name))
 }
 
-function visibleOf(shares: readonly SharedRoot[], visible: ReadonlySet<string> | undefined): readonly SharedRoot[] {
-  return visible === undefined ? shares : shares.filter(({ shareId }) => visible.has(shareId))
+function visibleOf(shares: readonly SharedRoot[], visible: ReadonlyMap<string, string> | undefined): readonly SharedRoot[] {
+  if (visible === undefined) return shares
+  return sortShares(shares.flatMap((share) => {
+    const name = visible.get(share.shareId)
+    return name === undefined ? [] : [{ ...share, name }]
+  }))
 }
 
-export function readGeneration(tables: ShareIndexTables, root: SharedRoot): Generation | undefined {
-  return decodeGeneration(tables.generations.get(root.shareId))
+function revisionOf(generation: Generation | undefined): string {
+  return generation === undefined ? '' : `${generation.generation}.${generation.revision}`
 }
 
 /** The directories of shares that are being searched. */
@@ -92,7 +97,7 @@ class DirectoryCache {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#kept.clear(), KEEP_DIRECTORIES_MS)
     this.#timer.unref()
-    const key = `${generation.generation}.${generation.revision}`
+    const key = revisionOf(generation)
     const kept = this.#kept.get(shareId)
     if (kept?.key === key) return kept.table
     const table = loadDirectories(this.#tables, generation)

@@ -1,25 +1,35 @@
-import { CodedError } from '@harddrive-party/protocol'
-import { CHUNK_VERSION } from './share-chunk.ts'
-import { type Generation, chunkKey, decodeGeneration, encodeGeneration, openShareIndexTables } from './share-index-tables.ts'
-import type { ScanResult } from './share-scanner.ts'
+import { CHUNK_VERSION, encodeDirectory } from './share-chunk.ts'
+import { BLOCK_ROWS, type DirectoryRow, type DirectoryTable, GONE, encodeNames, encodeRows, hashName } from './share-directories.ts'
+import {
+  COLUMNS, type Generation, NAMES, ROWS, type ShareIndexTables, TEXT, decodeGeneration, encodeGeneration, indexKey, loadDirectories, openShareIndexTables,
+} from './share-index-tables.ts'
+import { type IndexItem, addFiles, planUpdate } from './share-index-update.ts'
+import type { IndexChange } from './share-rescan.ts'
+import type { ScanResult, ScannedDirectory } from './share-scanner.ts'
+import { SegmentBuilder } from './share-segment.ts'
 
 /**
  * The only writer of the share index. Synchronous within a scan; meant for the scan worker.
- * A new generation is written beside the old one and takes its place in one transaction; whatever nothing points to is swept away.
- * A scan that finds nothing new writes nothing but its time, and keeps the old generation and with it everybody's cursors.
+ * A new generation is written beside the old one and takes its place in one transaction; a change is made in a generation in one transaction.
+ * Whatever nothing points to is swept away.
  */
 export interface ShareIndexWriter {
+  readonly tables: ShareIndexTables
   begin(shareId: string): GenerationWriter
-  /** The share's last finished scan. */
+  /** Makes a change that was found against `table`, durably. */
+  update(shareId: string, table: DirectoryTable, change: IndexChange, now: number): Generation
+  /** The share's last finished scan, with what was changed in it since. */
   current(shareId: string): Generation | undefined
-  /** Forgets shares that are not in the list, and all chunks that no generation owns. */
+  directories(generation: Generation): DirectoryTable
+  /** Forgets shares that are not in the list, and everything that no generation owns. */
   sweep(shareIds: readonly string[]): void
   close(): Promise<void>
 }
 
 export interface GenerationWriter {
-  put(directoryId: number, index: number, chunk: Buffer): void
-  /** Makes this the share's index, durably. @returns the valid generation: the old one, with the new time, when the scan found nothing new */
+  /** Children before their parents. */
+  put(directory: ScannedDirectory): void
+  /** Makes this the share's index, durably. */
   commit(result: ScanResult, scannedAt: number): Generation
 }
 
@@ -30,30 +40,43 @@ const SWEEP_KEYS = 2_000
 
 /** @throws CodedError `disk-error` */
 export function openShareIndexWriter(directory: string): ShareIndexWriter {
-  const { root, generations, chunks } = openShareIndexTables(directory)
+  const tables = openShareIndexTables(directory)
+  const { root, generations } = tables
   let closing: Promise<void> | undefined
   const current = (shareId: string) => decodeGeneration(generations.get(shareId))
+
+  const write = (items: readonly IndexItem[], after?: () => void) => {
+    root.transactionSync(() => {
+      for (const [name, key, value] of items) {
+        if (value === undefined) tables[name].removeSync(key)
+        else tables[name].putSync(key, value)
+      }
+      after?.()
+    })
+  }
 
   /** Above every number in use, also of scans that were cut off. */
   const nextGeneration = () => {
     let highest = 0
-    for (const key of chunks.getKeys({ reverse: true, limit: 1 })) highest = key.readUInt32BE(0)
+    for (const table of [tables.chunks, tables.directories, tables.segments]) {
+      for (const key of table.getKeys({ reverse: true, limit: 1 })) highest = Math.max(highest, key.readUInt32BE(0))
+    }
     for (const { value } of generations.getRange()) highest = Math.max(highest, decodeGeneration(value)?.generation ?? 0)
     return highest + 1
   }
 
   /** @param keep generations in use */
-  const dropOthers = (keep: ReadonlySet<number>) => {
+  const dropOthers = (table: ShareIndexTables['chunks'], keep: ReadonlySet<number>) => {
     for (let generation = 0; ; generation++) {
-      const [first] = chunks.getKeys({ start: chunkKey(generation, 0, 0), limit: 1 })
+      const [first] = table.getKeys({ start: indexKey(generation, 0, 0), limit: 1 })
       if (first === undefined) return
       generation = first.readUInt32BE(0)
       if (keep.has(generation)) continue
-      const range = { start: chunkKey(generation, 0, 0), end: chunkKey(generation + 1, 0, 0), limit: SWEEP_KEYS }
-      for (let keys = [...chunks.getKeys(range)]; keys.length > 0; keys = [...chunks.getKeys(range)]) {
+      const range = { start: indexKey(generation, 0, 0), end: indexKey(generation + 1, 0, 0), limit: SWEEP_KEYS }
+      for (let keys = [...table.getKeys(range)]; keys.length > 0; keys = [...table.getKeys(range)]) {
         const slice = keys
         root.transactionSync(() => {
-          for (const key of slice) chunks.removeSync(key)
+          for (const key of slice) table.removeSync(key)
         })
       }
     }
@@ -61,48 +84,49 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
 
   const begin = (shareId: string): GenerationWriter => {
     const generation = nextGeneration()
-    const old = current(shareId)
-    /** While nothing differs from the old generation: what was compared so far, directory ids and chunk numbers by turns. Nothing is written yet. */
-    let same: number[] | undefined = old === undefined ? undefined : []
-    let batch: { key: Buffer; chunk: Buffer }[] = []
+    const rows: (Omit<DirectoryRow, 'hash'> & { readonly name: string })[] = []
+    const files = new SegmentBuilder()
+    let segments = 0
+    let batch: IndexItem[] = []
     let batchBytes = 0
     const flush = (after?: () => void) => {
       const items = batch
       batch = []
       batchBytes = 0
-      root.transactionSync(() => {
-        for (const { key, chunk } of items) chunks.putSync(key, chunk)
-        after?.()
-      })
+      write(items, after)
     }
-    const write = (directoryId: number, index: number, chunk: Buffer) => {
-      batch.push({ key: chunkKey(generation, directoryId, index), chunk })
-      batchBytes += chunk.length
+    const put = (table: IndexItem[0], key: Buffer, value: Buffer) => {
+      batch.push([table, key, value])
+      batchBytes += value.length
       if (batchBytes >= BATCH_BYTES) flush()
     }
-    const oldChunk = (directoryId: number, index: number) => (old === undefined ? undefined : chunks.get(chunkKey(old.generation, directoryId, index)))
+    const endSegment = () => {
+      const { text, columns } = files.take()
+      put('segments', indexKey(generation, segments, TEXT), text)
+      put('segments', indexKey(generation, segments, COLUMNS), columns)
+      segments++
+    }
     return {
-      put: (directoryId, index, chunk) => {
-        if (same !== undefined) {
-          if (oldChunk(directoryId, index)?.equals(chunk) === true) {
-            same.push(directoryId, index)
-            return
-          }
-          const compared = same
-          same = undefined
-          for (let i = 0; i < compared.length; i += 2) {
-            const [id = 0, at = 0] = compared.slice(i, i + 2)
-            const copy = oldChunk(id, at)
-            if (copy === undefined) throw new CodedError('disk-error', 'the index lost a part of itself')
-            write(id, at, copy)
-          }
-        }
-        write(directoryId, index, chunk)
+      put: ({ id, parent, name, columns, skipped, size, mtime, seen }) => {
+        for (const [index, chunk] of encodeDirectory(columns).entries()) put('chunks', indexKey(generation, id, index), chunk)
+        rows[id] = { parent, since: 0, skipped, size, mtime, seen, name }
+        addFiles(files, id, columns, endSegment)
       },
-      commit: (result, scannedAt) => {
-        // The root's chunks name everything else by number, so if all chunks are the old ones there are no others.
-        const unchanged = same !== undefined && old !== undefined
-        const valid: Generation = { ...result, generation: unchanged ? old.generation : generation, scannedAt, version: CHUNK_VERSION }
+      commit: ({ files: fileCount, directories, bytes, skipped }, scannedAt) => {
+        if (files.count > 0) endSegment()
+        // Ids were given to directories that could not be read after all.
+        const whole = Array.from(rows, (row) => row ?? { parent: 0, since: GONE, skipped: 0, size: 0, mtime: 0, seen: 0, name: '' })
+        const hashes: number[] = []
+        const hashed = whole.map(({ name, ...row }, id): DirectoryRow => ({ ...row, hash: (hashes[id] = hashName(hashes[row.parent] ?? generation, name)) }))
+        for (let first = 0; first < hashed.length; first += BLOCK_ROWS) {
+          const block = first / BLOCK_ROWS
+          put('directories', indexKey(generation, block, ROWS), encodeRows(hashed.slice(first, first + BLOCK_ROWS)))
+          put('directories', indexKey(generation, block, NAMES), encodeNames(whole.slice(first, first + BLOCK_ROWS).map(({ name }) => name)))
+        }
+        const valid: Generation = {
+          files: fileCount, directories, bytes, skipped, scannedAt, generation, revision: 0, version: CHUNK_VERSION,
+          ids: whole.length, segments, live: Array.from({ length: segments }, (_, i) => i), dead: 0,
+        }
         flush(() => generations.putSync(shareId, encodeGeneration(valid)))
         return valid
       },
@@ -110,8 +134,17 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
   }
 
   return {
+    tables,
     begin,
+    update: (shareId, table, change, now) => {
+      const before = current(shareId)
+      if (before === undefined) throw new TypeError('a change needs an index to change')
+      const { items, generation } = planUpdate(tables, before, table, change, now)
+      write(items, () => generations.putSync(shareId, encodeGeneration(generation)))
+      return generation
+    },
     current,
+    directories: (generation) => loadDirectories(tables, generation),
     sweep: (shareIds) => {
       const keep = new Set<number>()
       const known = new Set(shareIds)
@@ -122,7 +155,7 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
         if (generation === undefined) generations.removeSync(shareId)
         else keep.add(generation)
       }
-      dropOthers(keep)
+      for (const table of [tables.chunks, tables.directories, tables.segments]) dropOthers(table, keep)
     },
     close: () => (closing ??= root.flushed.then(() => root.close())),
   }

@@ -1,7 +1,6 @@
 import { CodedError } from '@harddrive-party/protocol'
 import { Worker } from 'node:worker_threads'
-import type { Generation } from './share-index-tables.ts'
-import type { FromScanWorker, ScanWorkerData, ToScanWorker } from './share-scan-worker.ts'
+import type { FromScanWorker, ScanExtent, ScanOutcome, ScanWorkerData, ToScanWorker } from './share-scan-worker.ts'
 import type { ScanCounts } from './share-scanner.ts'
 
 /**
@@ -13,7 +12,7 @@ export interface ShareScanQueue {
    * @param shareIds called when the scan begins: every share whose index is to be kept
    * @throws CodedError `not-found`, `unreadable`, `disk-error`, `aborted` (stopped, or closed)
    */
-  scan(job: ScanJob): Promise<Generation>
+  scan(job: ScanJob): Promise<ScanOutcome>
   /** Drops what other shares than these left in the index. */
   sweep(shareIds: () => readonly string[]): Promise<void>
   /** Stops the running scan if it is this share's, and drops its waiting ones. */
@@ -25,17 +24,20 @@ export interface ScanJob {
   readonly shareId: string
   readonly directory: string
   readonly excluded: readonly string[]
+  readonly extent: ScanExtent
   readonly shareIds: () => readonly string[]
   readonly onProgress: (counts: ScanCounts) => void
 }
 
 interface Job {
   readonly shareId: string | undefined
+  /** What those who wait for it want, together. */
+  extent: ScanExtent
   /** Built when its turn comes. */
-  readonly message: () => ToScanWorker
+  readonly message: (extent: ScanExtent) => ToScanWorker
   readonly onProgress: (counts: ScanCounts) => void
-  readonly outcome: Promise<Generation | undefined>
-  readonly resolve: (generation: Generation | undefined) => void
+  readonly outcome: Promise<ScanOutcome | undefined>
+  readonly resolve: (outcome: ScanOutcome | undefined) => void
   readonly reject: (error: CodedError) => void
 }
 
@@ -61,7 +63,7 @@ export function openShareScanQueue(options: { readonly indexDirectory: string; r
 
   const hear = (message: FromScanWorker) => {
     if (message.kind === 'progress') running?.onProgress(message.counts)
-    else if (message.kind === 'scanned') settle((job) => job.resolve(message.generation))
+    else if (message.kind === 'scanned') settle((job) => job.resolve(message.outcome))
     else if (message.kind === 'swept') settle((job) => job.resolve(undefined))
     else settle((job) => job.reject(new CodedError(message.code, message.message)))
   }
@@ -105,16 +107,19 @@ export function openShareScanQueue(options: { readonly indexDirectory: string; r
     runningEnded = new Promise((resolve) => (endRunning = resolve))
     Atomics.store(abort, 0, 0)
     worker ??= startWorker()
-    send(worker, job.message())
+    send(worker, job.message(job.extent))
   }
 
-  const enqueue = async (job: Pick<Job, 'shareId' | 'message' | 'onProgress'>) => {
+  const enqueue = async (job: Pick<Job, 'shareId' | 'extent' | 'message' | 'onProgress'>) => {
     if (closed) throw new CodedError('closed', 'the shares are closed')
     // One that has yet to begin will see all that this one could see.
     const same = waiting.find(({ shareId }) => shareId === job.shareId)
-    if (same !== undefined) return same.outcome
+    if (same !== undefined) {
+      same.extent = joinExtents(same.extent, job.extent)
+      return same.outcome
+    }
     let settleWith: Pick<Job, 'resolve' | 'reject'> | undefined
-    const outcome = new Promise<Generation | undefined>((resolve, reject) => (settleWith = { resolve, reject }))
+    const outcome = new Promise<ScanOutcome | undefined>((resolve, reject) => (settleWith = { resolve, reject }))
     if (settleWith === undefined) throw new TypeError('a promise runs its executor at once')
     waiting.push({ ...job, ...settleWith, outcome })
     void next()
@@ -130,14 +135,14 @@ export function openShareScanQueue(options: { readonly indexDirectory: string; r
   }
 
   return {
-    scan: async ({ shareId, directory, excluded, shareIds, onProgress }) => {
-      const message = (): ToScanWorker => ({ kind: 'scan', shareId, directory, excluded, shareIds: shareIds(), now: Date.now() })
-      const generation = await enqueue({ shareId, message, onProgress })
-      if (generation === undefined) throw new CodedError('internal', 'a scan without an outcome')
-      return generation
+    scan: async ({ shareId, directory, excluded, extent, shareIds, onProgress }) => {
+      const message = (joined: ScanExtent): ToScanWorker => ({ kind: 'scan', shareId, directory, excluded, extent: joined, shareIds: shareIds(), now: Date.now() })
+      const outcome = await enqueue({ shareId, extent, message, onProgress })
+      if (outcome === undefined) throw new CodedError('internal', 'a scan without an outcome')
+      return outcome
     },
     sweep: async (shareIds) => {
-      await enqueue({ shareId: undefined, message: () => ({ kind: 'sweep', shareIds: shareIds() }), onProgress: () => {} })
+      await enqueue({ shareId: undefined, extent: 'quick', message: () => ({ kind: 'sweep', shareIds: shareIds() }), onProgress: () => {} })
     },
     cancel: (shareId) => drop((job) => job.shareId === shareId),
     close: async () => {
@@ -148,6 +153,18 @@ export function openShareScanQueue(options: { readonly indexDirectory: string; r
       await ending
     },
   }
+}
+
+/** More paths than this are no longer looked at one by one. */
+const MAX_EXTENT_PATHS = 1_000
+
+/** What covers both. A quick rescan sees no file that was written to in place, so beside named directories only a deep one will do. */
+export function joinExtents(a: ScanExtent, b: ScanExtent): ScanExtent {
+  for (const extent of ['whole', 'deep'] as const) if (a === extent || b === extent) return extent
+  if (a === 'quick' && b === 'quick') return 'quick'
+  if (a === 'quick' || b === 'quick') return 'deep'
+  const paths = [...new Set([...(a as readonly string[]), ...(b as readonly string[])])]
+  return paths.length > MAX_EXTENT_PATHS ? 'deep' : paths
 }
 
 function send(worker: Worker, message: ToScanWorker): void {

@@ -2,11 +2,12 @@ import { CodedError, MAX_PATH_BYTES, MAX_PATH_PARTS, MAX_PATH_PART_BYTES, parseP
 import { type Stats, lstatSync, readdirSync, realpathSync } from 'node:fs'
 import { sortParts } from '../core/listing.ts'
 import { PARTIAL_DIRECTORY } from './download-path.ts'
-import { encodeDirectory } from './share-chunk.ts'
+import type { DirectoryColumns } from './share-chunk.ts'
+import { NOBODY } from './share-directories.ts'
 
 /**
- * Walks one shared directory and hands out its index, chunk by chunk. Synchronous, since that is several times faster: it belongs in a worker.
- * It follows no links, writes nothing and knows no database.
+ * Reads directories that are shared, one by one or a whole tree, and hands out what the index keeps of each. Synchronous, since that is several times
+ * faster: it belongs in a worker. It follows no links, writes nothing and knows no database.
  *
  * Listed: regular files and directories whose names are valid path parts. Left out without a word: what NEVER_LISTED names. Left out and counted:
  * links, devices, sockets, pipes, what cannot be read, names that no path can have, and what lies too deep.
@@ -16,11 +17,26 @@ export interface ScanOptions {
   readonly directory: string
   /** Absolute directories that are never entered: our own storage. */
   readonly excluded: readonly string[]
-  /** Children before their parents; chunks of one directory in order. The root has id 0. */
-  onChunk(directoryId: number, index: number, chunk: Buffer): void
+  /** Children before their parents. The root has id 0. */
+  onDirectory(directory: ScannedDirectory): void
   /** Called every few thousand entries. */
   onProgress?(counts: ScanCounts): void
   isAborted?(): boolean
+}
+
+export interface ScannedDirectory {
+  /** Larger than its parent's. */
+  readonly id: number
+  readonly parent: number
+  readonly name: string
+  readonly columns: DirectoryColumns
+  /** Entries left out. */
+  readonly skipped: number
+  /** Bytes of all files below. */
+  readonly size: number
+  readonly mtime: number
+  /** Its mtime if any later change must show in it, else 0: what was changed just now may change again without another time. */
+  readonly seen: number
 }
 
 export interface ScanCounts {
@@ -53,17 +69,19 @@ const DOT = 0x2e
 const SPACE = 0x20
 
 /**
- * @throws CodedError `not-found` when the directory is gone or is not the one that was shared, `unreadable`, `aborted`; and what `onChunk` throws
+ * @throws CodedError `not-found` when the directory is gone or is not the one that was shared, `unreadable`, `aborted`; and what `onDirectory` throws
  */
 export function scanTree(options: ScanOptions): ScanResult {
   const root = readRoot(options.directory)
-  const scan = new Scan(options)
-  const bytes = scan.directory(options.directory, 0, 1, MAX_PATH_PART_BYTES)
+  const scan = new TreeScan(options)
+  const place = { path: options.directory, id: 0, parent: NOBODY, name: '', depth: 1, pathBytes: MAX_PATH_PART_BYTES, mtime: root.mtimeMs }
+  const bytes = scan.tree(place)
   if (bytes === undefined) throw new CodedError('unreadable', `${options.directory} cannot be read`)
   return { ...scan.counts(), bytes, mtime: root.mtimeMs }
 }
 
-function readRoot(directory: string): Stats {
+/** @throws CodedError `not-found` */
+export function readRoot(directory: string): Stats {
   try {
     if (realpathSync(directory) === directory) {
       const stats = lstatSync(directory)
@@ -75,30 +93,72 @@ function readRoot(directory: string): Stats {
   throw new CodedError('not-found', `${directory} is not a directory any more`)
 }
 
-class Scan {
-  readonly #options: ScanOptions
+/** Where a directory lies. */
+export interface DirectoryPlace {
+  /** On the disk. */
+  readonly path: string
+  readonly id: number
+  readonly parent: number
+  readonly name: string
+  /** Parts of its share path. */
+  readonly depth: number
+  /** The length of its share path, taking the share's name as long as it may be. */
+  readonly pathBytes: number
+  readonly mtime: number
+}
+
+/** What becomes of a directory that was found: its id and the bytes below it, undefined to leave it out. */
+export type EnterDirectory = (place: Omit<DirectoryPlace, 'id'>) => { readonly child: number; readonly size: number } | undefined
+
+export interface TreeScanOptions extends Omit<ScanOptions, 'directory'> {
+  /** The id of the first directory below. */
+  readonly firstId?: number
+}
+
+/** Reads directories and counts what it sees. */
+export class TreeScan {
+  readonly #options: TreeScanOptions
   readonly #excluded: ReadonlySet<string>
   #files = 0
   #directories = 0
   #bytes = 0
   #skipped = 0
-  #nextId = 1
+  #nextId: number
   #untilReport = PROGRESS_ENTRIES
 
-  constructor(options: ScanOptions) {
+  constructor(options: TreeScanOptions) {
     this.#options = options
     this.#excluded = new Set(options.excluded)
+    this.#nextId = options.firstId ?? 1
   }
 
   counts(): ScanCounts {
     return { files: this.#files, directories: this.#directories, bytes: this.#bytes, skipped: this.#skipped }
   }
 
-  /**
-   * @param depth parts of this directory's path @param pathBytes its length, taking the share's name as long as it may be
-   * @returns the sum of sizes below it, undefined if it cannot be read
-   */
-  directory(path: string, id: number, depth: number, pathBytes: number): number | undefined {
+  /** An id that nothing has, larger than all before it. */
+  takeId(): number {
+    return this.#nextId++
+  }
+
+  /** Hands out a directory and everything below it. @returns the sum of sizes below it, undefined if it cannot be read */
+  tree(place: DirectoryPlace): number | undefined {
+    const readAt = Date.now()
+    const read = this.read(place, (found) => {
+      const id = this.takeId()
+      const size = this.tree({ ...found, id })
+      if (size === undefined) return undefined
+      this.#directories++
+      return { child: id, size }
+    })
+    if (read === undefined) return undefined
+    const { id, parent, name, mtime } = place
+    this.#options.onDirectory({ id, parent, name, mtime, seen: settledTime(mtime, readAt), ...read })
+    return read.size
+  }
+
+  /** Reads one directory. @returns undefined if it cannot be read */
+  read({ path, id, depth, pathBytes }: DirectoryPlace, enter: EnterDirectory): { columns: DirectoryColumns; size: number; skipped: number } | undefined {
     let found: string[]
     try {
       found = readdirSync(path)
@@ -110,6 +170,7 @@ class Scan {
     const mtimes: number[] = []
     const children: number[] = []
     let total = 0
+    let skipped = 0
     let previous: string | undefined
     const base = path.endsWith('/') ? path : `${path}/`
     // One look at all names: nearly always none of them needs another.
@@ -133,16 +194,14 @@ class Scan {
         this.#bytes += size
       } else if (stats !== undefined && kind === DIRECTORY) {
         if (this.#excluded.has(file)) continue
-        child = this.#nextId++
-        const below = this.directory(file, child, depth + 1, pathBytes + 1 + bytes)
+        const below = enter({ path: file, parent: id, name, depth: depth + 1, pathBytes: pathBytes + 1 + bytes, mtime: stats.mtimeMs })
         if (below === undefined) {
-          this.#skipped++
+          skipped++
           continue
         }
-        size = below
-        this.#directories++
+        ;({ child, size } = below)
       } else {
-        this.#skipped++
+        skipped++
         continue
       }
       names.push(name)
@@ -151,9 +210,8 @@ class Scan {
       children.push(child)
       total += size
     }
-    const chunks = encodeDirectory({ names, sizes, mtimes, children })
-    for (const [index, chunk] of chunks.entries()) this.#options.onChunk(id, index, chunk)
-    return total
+    this.#skipped += skipped
+    return { columns: { names, sizes, mtimes, children }, size: total, skipped }
   }
 
   #report(): void {
@@ -161,6 +219,14 @@ class Scan {
     if (this.#options.isAborted?.() === true) throw new CodedError('aborted', 'the scan was stopped')
     this.#options.onProgress?.(this.counts())
   }
+}
+
+/** Some file systems tell times in steps of two seconds, and a clock may have been set a little: within these, a second change may not show. */
+const UNSETTLED_MS = 3_000
+
+/** @returns the time if every change after `readAt` will show as another one, else 0 */
+export function settledTime(mtime: number, readAt: number): number {
+  return mtime < readAt - UNSETTLED_MS ? mtime : 0
 }
 
 /** For names that match SIMPLE_NAMES: surely a valid part of a path, without asking further. */

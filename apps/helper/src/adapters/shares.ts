@@ -154,9 +154,10 @@ class Registry {
     share.state = 'scanning'
     this.#report(share)
     try {
-      const generation = await this.#queue.scan({
+      const { generation } = await this.#queue.scan({
         shareId,
         directory,
+        extent: 'deep',
         excluded: [this.#storage],
         shareIds: () => [...this.#shares.keys()],
         onProgress: (counts) => this.#progress(share, counts),

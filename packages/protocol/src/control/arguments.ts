@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { LIST_SORTS } from '../entry.ts'
 import { CodedError } from '../errors.ts'
 import { MAX_CURSOR_BYTES, MAX_PAGE_ENTRIES, MAX_SEARCH_BYTES } from '../limits.ts'
 import { type PeerId, parsePeerId } from '../peer-id.ts'
@@ -93,6 +94,8 @@ const SCHEMAS = {
     path: v.exactOptional(sharePath),
     search: v.exactOptional(search),
     recursive: flag,
+    sort: v.exactOptional(v.picklist(LIST_SORTS, 'is name, size, date or rank')),
+    reverse: v.exactOptional(flag),
     cursor: v.exactOptional(cursor),
     limit,
   }),
