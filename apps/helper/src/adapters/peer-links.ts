@@ -397,8 +397,9 @@ class OpenPeerLinks implements PeerLinks {
     if (!open?.theirs) return
     const { connection, reachedAt, theirs } = open
     // One UDP socket dials and listens, so where a QUIC peer is seen it can be dialled; a TCP peer dials from another port.
-    const isElsewhere = connection.transport === 'tcp' && theirs.tcpPort !== undefined
-    const seen = reachedAt && !isElsewhere ? [reachedAt] : connection.transport === 'quic' ? [connection.remote] : []
+    // Addresses name UDP ports, as far as there are any: a TCP port of another number is told by itself.
+    const isAddress = connection.transport === 'quic' || theirs.tcpPort === undefined || (reachedAt && theirs.addresses.includes(formatEndpoint(reachedAt)))
+    const seen = reachedAt && isAddress ? [reachedAt] : connection.transport === 'quic' ? [connection.remote] : []
     const knockSecret = Buffer.from(theirs.knockSecret).toString('hex')
     this.#options.emit({ type: 'peer-known', peerId, knockSecret, addresses: believedAddresses(seen, theirs.addresses), worked: seen.map(formatEndpoint) })
   }

@@ -90,7 +90,9 @@ export class TcpConnection implements PeerConnection, StreamOwner, LaneOwner {
     this.rttMs = options.rttMs
     this.#nextId = options.role === 'dialler' ? 0 : 1
     this.addLane(options.socket)
-    this.#arm()
+    // Who was dialled does not know yet how far away the other side is.
+    if (options.rttMs === null) this.nudge()
+    else this.#arm()
   }
 
   /** Bulk data goes over it from now on. */
