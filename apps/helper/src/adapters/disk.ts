@@ -22,7 +22,8 @@ export interface Disk {
   open(path: string, flags: number, mode?: number): Promise<DiskFile>
   link(existing: string, path: string): Promise<void>
   lstat(path: string): Promise<FoundFile>
-  mkdir(path: string, options: { readonly mode?: number; readonly recursive?: boolean }): Promise<unknown>
+  /** @returns with `recursive` the first directory made, if any */
+  mkdir(path: string, options: { readonly mode?: number; readonly recursive?: boolean }): Promise<string | undefined | void>
   readFile(path: string): Promise<Uint8Array>
   realpath(path: string): Promise<string>
   rename(from: string, to: string): Promise<void>

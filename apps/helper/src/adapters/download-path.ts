@@ -1,5 +1,5 @@
 import { CodedError } from '@harddrive-party/protocol'
-import { isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { type Disk, systemDisk } from './disk.ts'
 import { systemCode, toDiskError } from './disk-error.ts'
 
@@ -35,18 +35,28 @@ export function partsBelow(directory: string, target: string, platform: string =
 export async function makeDirectories(directory: string, parts: readonly string[], mode = 0o777, disk = systemDisk): Promise<string> {
   let at = directory
   try {
-    if (parts.length === 0) await disk.mkdir(at, { recursive: true })
+    if (parts.length === 0) await makeRoot(at, disk)
     for (const [index, part] of parts.entries()) {
       const parent = at
       at = join(at, part)
       if (await isRealDirectory(at, disk)) continue
-      if (index === 0) await disk.mkdir(parent, { recursive: true })
+      if (index === 0) await makeRoot(parent, disk)
       if (await makeDirectory(at, mode, disk)) await disk.syncDirectory(parent)
     }
   } catch (error) {
     throw toDiskError(error, at)
   }
   return at
+}
+
+/** With its parents, each of which survives a power cut. */
+async function makeRoot(directory: string, disk: Disk): Promise<void> {
+  const first = await disk.mkdir(directory, { recursive: true })
+  if (first === undefined) return
+  for (let at = directory; ; at = dirname(at)) {
+    await disk.syncDirectory(dirname(at))
+    if (at === first || dirname(at) === at) return
+  }
 }
 
 /** @returns false when somebody else made it just before @throws CodedError `bad-path` when that is no real directory */

@@ -38,10 +38,15 @@ export interface FilesOrigin {
 const GRANT_IDLE_MS = 12 * 60 * 60 * 1000
 /** Addresses given out and not yet expired; the least used goes first. */
 const MAX_GRANTS = 1_000
-/** Reads of a peer's file under way for one request: fills a long link, holds little. */
-const READS_AHEAD = 3
-/** Small enough that seeking in a film is quick. */
-const READ_BYTES = Math.min(1024 * 1024, MAX_READ_BYTES)
+/** Reads of a peer's file under way for one request, and bytes in them: fills a long link, holds little. */
+const READS_AHEAD = 4
+const BYTES_AHEAD = 8 * 1024 * 1024
+/** A read is shown only when all of it is there and verified. So the first one is small, for a player to begin and to seek at once … */
+const FIRST_READ_BYTES = 64 * 1024
+/** … and each is twice as long as the one before, since long ones carry more in a round trip. */
+const READ_GROWTH = 2
+/** Of a local file. */
+const READ_BYTES = 1024 * 1024
 /** A browser opens about six for one origin; a few tabs. */
 const MAX_CONNECTIONS = 64
 
@@ -168,12 +173,17 @@ async function sendRemote(request: IncomingMessage, response: ServerResponse, fi
   const wanted = asked === 'none' ? { start: 0, end: size } : asked
   const ahead: Promise<Uint8Array>[] = []
   let next = 0
+  let length = FIRST_READ_BYTES
+  let bytesAhead = 0
   const readAhead = (end: number) => {
-    while (ahead.length < READS_AHEAD && next < end) {
-      const chunk = read(next, Math.min(next + READ_BYTES, end))
+    while (ahead.length < READS_AHEAD && next < end && (bytesAhead === 0 || bytesAhead + length <= BYTES_AHEAD)) {
+      const to = Math.min(next + length, end)
+      const chunk = read(next, to)
       chunk.catch(() => {}) // judged when its turn comes
       ahead.push(chunk)
-      next += READ_BYTES
+      bytesAhead += to - next
+      next = to
+      length = Math.min(MAX_READ_BYTES, length * READ_GROWTH)
     }
   }
   try {
@@ -187,6 +197,7 @@ async function sendRemote(request: IncomingMessage, response: ServerResponse, fi
     const part = begin(request, response, path, size, options.uiOrigins)
     if (part === undefined || first === undefined) return
     for (let chunk: Uint8Array | undefined = first; chunk !== undefined; chunk = await ahead.shift()) {
+      bytesAhead -= chunk.length
       readAhead(part.end)
       if (!(await write(response, chunk))) return
     }
