@@ -14,8 +14,11 @@ import { removeRunningNote, writeRunningNote } from './adapters/running-register
 import { openShares } from './adapters/shares.ts'
 import { openStore } from './adapters/store.ts'
 import { openTransfers } from './adapters/transfers.ts'
+import { openWishListStore } from './adapters/wish-list-store.ts'
 import { type Closers, createClosers } from './closers.ts'
+import { createAccessBook } from './control/access-book.ts'
 import { createAnnounceCodes } from './control/announce-codes.ts'
+import { createActivityBook } from './control/activity-book.ts'
 import { createControlHub } from './control/control-events.ts'
 import { openAutostart } from './adapters/autostart.ts'
 import { helperCommand } from './adapters/helper-command.ts'
@@ -23,11 +26,13 @@ import { createControlService } from './control/control-service.ts'
 import { openApiToken, openCliDevice, removeHelperFile, writeHelperFile } from './control/helper-file.ts'
 import { type HelperState, createHelperState, reachOf } from './control/helper-state.ts'
 import { openControlServer } from './control/http-server.ts'
+import { createLimitsBook } from './control/limits-book.ts'
 import { createPeerBook } from './control/peer-book.ts'
 import type { Devices, Shares } from './control/services.ts'
 import { createSettings, defaultSettings } from './control/settings.ts'
 import { createStatusBook } from './control/status-book.ts'
 import { createTopicBook } from './control/topic-book.ts'
+import { type WishBook, createWishBook } from './control/wish-book.ts'
 import { forwardCalls } from './network/ipc.ts'
 import type { NetworkEvent } from './network/network-api.ts'
 import { type NetworkProcess, openNetworkProcess } from './network/network-process.ts'
@@ -114,7 +119,8 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const store = openStore(paths.database)
   closers.add(store.close)
 
-  const hub = createControlHub()
+  const hub = createControlHub((change) => activity.hear(change))
+  const activity = createActivityBook({ store, now: Date.now, onChange: hub.push, onError })
   const settings = createSettings({
     store,
     defaults: defaultSettings(options.defaultDownloadDirectory),
@@ -131,6 +137,9 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   })
   closers.add(status.close)
   const topics = createTopicBook({ topics: () => settings.current().topics, onChange: hub.push })
+  const access = createAccessBook({ store, onChange: hub.push })
+  const limits = createLimitsBook({ store, now: () => new Date(), onChange: hub.push, publish: () => state?.publishLimits().catch(onError) })
+  closers.add(limits.close)
   const devices = openDevices({ store, now: Date.now, onError })
   await introduceCommandLine(paths.root, devices)
 
@@ -143,6 +152,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   let ui = options.uiAddress.origin
   const codes = await createAnnounceCodes({ store, peerId, appUrl: () => ui })
   let state: HelperState | undefined
+  let wishes: WishBook | undefined
   await dropDamagedIndex(paths.index, log)
   const shares = await openShares({
     indexDirectory: paths.index,
@@ -156,14 +166,24 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     network,
     downloadDirectory,
     peerName: book.nameOf,
-    onChange: (transfer) => hub.push({ type: 'transfer', transfer }),
-    onRemoved: (transferId) => hub.push({ type: 'transfer-removed', transferId }),
+    onChange: (transfer) => {
+      hub.push({ type: 'transfer', transfer })
+      wishes?.onTransfer(transfer)
+    },
+    onRemoved: (transferId) => {
+      hub.push({ type: 'transfer-removed', transferId })
+      wishes?.onTransferRemoved(transferId)
+    },
     onQueue: (queue) => hub.push({ type: 'queue', queue }),
     log,
   })
   closers.add(transfers.close)
+  const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now: Date.now, onChange: hub.push, onError })
+  wishes = wishBook
+  closers.add(wishBook.close)
+  activity.seed({ peers: book.infos(), transfers: transfers.infos(), shares: shares.infos() })
   const helperState = createHelperState({
-    network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, topics, onChange: hub.push, onError,
+    network: () => network, shares: () => shares, transfers: () => transfers, wishes: () => wishes, book, codes, settings, status, topics, access, limits: () => limits, onChange: hub.push, onError,
   })
 
   const delays = monitorEventLoopDelay({ resolution: DELAY_RESOLUTION_MS })
@@ -177,7 +197,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const { stop, stopped, onStop } = createStop(closers)
   const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>
     createControlService({
-      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, autostart: openAutostart({ command: helperCommand(options) }), diagnostics,
+      peerId, network, shares, transfers, wishes: wishBook, book, codes, settings, status, topics, devices, access, limits, activity, autostart: openAutostart({ command: helperCommand(options) }), diagnostics,
       state: helperState,
       createPairingLink: () => server.createPairingLink(),
       // The answer to whoever asked should still leave.
@@ -212,7 +232,8 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
       stunServers: options.stunServers,
       indexDirectory: paths.index,
       downloadDirectory,
-      shares: shares.roots(),
+      shares: helperState.roots(),
+      limits: limits.current(),
       policy: helperState.policy(),
       uiOrigins: [ui],
       verbose: options.verbose,

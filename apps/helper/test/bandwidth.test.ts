@@ -175,9 +175,9 @@ describe('fair turns', () => {
   })
 })
 
-describe('the schedule of limits', () => {
-  const rule = (days: number[], from: number, to: number): ScheduledRates => ({ days, from, to, up: 1, down: 1 })
+const rule = (days: number[], from: number, to: number): ScheduledRates => ({ days, from, to, up: 1, down: 1 })
 
+describe('the schedule of limits', () => {
   it('holds on its days and hours, over midnight too', () => {
     const night = [rule([1], 22 * 60, 6 * 60)]
     expect(ruleAt(night, 1, 21 * 60 + 59)).toBeUndefined()

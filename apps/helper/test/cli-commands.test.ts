@@ -1,5 +1,6 @@
 import { CodedError, type ListPage, type PeerId, type SharePath } from '@harddrive-party/protocol'
 import type { ControlApi, ControlClient, ControlEvent, ControlSnapshot, DoctorReport, PeerInfo, ShareInfo, TransferInfo } from '@harddrive-party/protocol/control'
+import { DEFAULT_LIMITS } from '@harddrive-party/protocol/control'
 import { describe, expect, it, vi } from 'vitest'
 import { listFiles, listShares, readFile } from '../src/cli/commands/files.ts'
 import { manageDevices, removeShare, showCode, showStatus } from '../src/cli/commands/own.ts'
@@ -26,7 +27,8 @@ const SNAPSHOT: ControlSnapshot = {
     version: '0.1.0', peerId: ID, name: 'Quiet Fox', natKind: 'consistent', udp: { v4: 4433, v6: null }, addresses: ['192.168.1.5:4433'], network: 'ready',
     downloadDirectory: '/d', freeBytes: 1e9, startedAt: 1,
   },
-  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }], queue: { paused: false, pausedPeers: [] },
+  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }], queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 },
+  uploadPeers: [], limits: { settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } }, access: { groups: [], audiences: [] },
   settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
 }
 

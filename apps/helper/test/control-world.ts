@@ -6,20 +6,25 @@ import { type Entry, type PeerId, type SharePath, peerIdFromKey, publicKeyOf, si
 import { type AutostartInfo, type ControlClient, type DeviceKey, deviceKeyFromSeed, openControlClient } from '@harddrive-party/protocol/control'
 import { WebSocket } from 'ws'
 import type { Autostart } from '../src/control/services.ts'
+import { createActivityBook } from '../src/control/activity-book.ts'
 import { openDevices } from '../src/adapters/devices-store.ts'
 import { openShares } from '../src/adapters/shares.ts'
 import { openStore } from '../src/adapters/store.ts'
 import { openTransfers } from '../src/adapters/transfers.ts'
+import { openWishListStore } from '../src/adapters/wish-list-store.ts'
+import { createAccessBook } from '../src/control/access-book.ts'
 import { createAnnounceCodes } from '../src/control/announce-codes.ts'
 import { createControlHub } from '../src/control/control-events.ts'
 import { createControlService } from '../src/control/control-service.ts'
 import { createHelperState } from '../src/control/helper-state.ts'
 import { openControlServer } from '../src/control/http-server.ts'
+import { createLimitsBook } from '../src/control/limits-book.ts'
 import { createPeerBook } from '../src/control/peer-book.ts'
 import type { Shares, Transfers } from '../src/control/services.ts'
 import { createSettings, defaultSettings } from '../src/control/settings.ts'
 import { createStatusBook } from '../src/control/status-book.ts'
 import { createTopicBook } from '../src/control/topic-book.ts'
+import { type WishBook, createWishBook } from '../src/control/wish-book.ts'
 import { type FakeNetwork, createFakeNetwork } from './fake-network.ts'
 
 /** A whole helper without its network process: real store, shares, transfers and control door, with one connected peer. */
@@ -50,11 +55,14 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
   const errors: unknown[] = []
   const onError = (error: unknown) => errors.push(error)
   const logs: string[] = []
-  const hub = createControlHub()
+  const hub = createControlHub((change) => activity.hear(change))
+  const activity = createActivityBook({ store, now, onChange: hub.push, onError })
   const settings = createSettings({ store, defaults: defaultSettings(downloadDirectory), onChange: hub.push })
   const book = createPeerBook({ store, now, onChange: hub.push, onError })
   const status = createStatusBook({ version: '0.0.0', peerId, name: identity.name, startedAt: now(), downloadDirectory: () => settings.current().downloadDirectory, nameOf: book.nameOf, onChange: hub.push })
   const topics = createTopicBook({ topics: () => settings.current().topics, onChange: hub.push })
+  const access = createAccessBook({ store, onChange: hub.push })
+  const limits = createLimitsBook({ store, now: () => new Date(now()), onChange: hub.push, publish: () => void state.publishLimits() })
   const devices = openDevices({ store, now, onError })
   const codes = await createAnnounceCodes({ store, peerId, appUrl: () => 'http://127.0.0.1:3030' })
   const network: FakeNetwork = createFakeNetwork({ peerId: PEER, library: LIBRARY, endless: new Set(['Endless.bin']), emit: (event) => state.onNetworkEvent(event) })
@@ -62,18 +70,27 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
     indexDirectory: join(base, 'storage', 'index'), store, workerUrl: new URL('./share-scan-worker.mjs', import.meta.url),
     onChange: (change) => (change.type === 'share' ? state.onShare(change.share) : state.onShareRemoved(change.shareId)),
   })
+  let wishes: WishBook | undefined
   const transfers: Transfers = await openTransfers({
     store, network, downloadDirectory, peerName: book.nameOf,
-    onChange: (transfer) => hub.push({ type: 'transfer', transfer }),
-    onRemoved: (transferId) => hub.push({ type: 'transfer-removed', transferId }),
+    onChange: (transfer) => {
+      hub.push({ type: 'transfer', transfer })
+      wishes?.onTransfer(transfer)
+    },
+    onRemoved: (transferId) => {
+      hub.push({ type: 'transfer-removed', transferId })
+      wishes?.onTransferRemoved(transferId)
+    },
     onQueue: (queue) => hub.push({ type: 'queue', queue }),
   })
-  const state = createHelperState({ network: () => network, shares: () => shares, transfers: () => transfers, book, codes, settings, status, topics, onChange: hub.push, onError })
+  const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now, onChange: hub.push, onError })
+  wishes = wishBook
+  const state = createHelperState({ network: () => network, shares: () => shares, transfers: () => transfers, wishes: () => wishes, book, codes, settings, status, topics, access, limits: () => limits, onChange: hub.push, onError })
   let stopped = false
   const server = await openControlServer({
     uiAddress: 'http://127.0.0.1:0', identity, devices, hub, apiToken: API_TOKEN, pwaDirectory, now, log: (_level, message) => logs.push(message),
     service: (session) => createControlService({
-      peerId, network, shares, transfers, book, codes, settings, status, topics, devices, autostart: fakeAutostart(), state,
+      peerId, network, shares, transfers, wishes: wishBook, book, codes, settings, status, topics, devices, access, limits, activity, autostart: fakeAutostart(), state,
       createPairingLink: () => server.createPairingLink(),
       diagnostics: () => ({ control: { pid: process.pid, rssBytes: 1, eventLoopP99Ms: 0 }, network: null }),
       shutdown: () => {
@@ -106,9 +123,11 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
     close: async () => {
       for (const client of clients) client.close()
       await server.close()
+      await wishBook.close()
       await transfers.close()
       await shares.close()
       status.close()
+      limits.close()
       await store.close()
       await rm(base, { recursive: true, force: true })
     },

@@ -64,10 +64,13 @@ export function createFakeNetwork(options: { peerId: PeerId; library: readonly E
       return { url: `http://127.0.0.1:1/${'t'.repeat(43)}/file` }
     },
     sharesChanged: async ({ shares }) => {
-      calls.push(`shares ${shares.map((share) => share.name).join(',')}`)
+      calls.push(`shares ${shares.map(({ name, audience }) => (audience === undefined ? name : `${name} for ${audience.length}`)).join(',')}`)
     },
     setDownloadDirectory: async ({ directory }) => {
       calls.push(`directory ${directory}`)
+    },
+    setLimits: async (args) => {
+      calls.push(`limits ${JSON.stringify(args)}`)
     },
     setReach: async (args) => {
       calls.push(`reach ${JSON.stringify(args)}`)

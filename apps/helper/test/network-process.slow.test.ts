@@ -172,7 +172,7 @@ describe('IPC', () => {
     const everyMethod = { ...forwardCalls(() => ({}) as NetworkApi) }
     const names: Record<keyof NetworkApi, true> = {
       setPolicy: true, connect: true, disconnect: true, reconnect: true, answerPeer: true, ping: true, list: true, startFiles: true, stopFile: true,
-      grantFile: true, sharesChanged: true, setDownloadDirectory: true, setReach: true, reachReport: true, close: true,
+      grantFile: true, sharesChanged: true, setLimits: true, setDownloadDirectory: true, setReach: true, reachReport: true, close: true,
     }
     expect(Object.keys(everyMethod).sort()).toEqual(Object.keys(names).sort())
     expect([...NETWORK_METHODS].sort()).toEqual(Object.keys(names).sort())

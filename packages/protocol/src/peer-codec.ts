@@ -26,7 +26,7 @@ export function encodeRequest(message: PeerRequest): Uint8Array {
       return encodeCbor(present({ ...message, search }))
     }
     case 'bundle':
-      return encodeCbor({ type: 'bundle', files: message.files.map(({ path, size, mtime }) => [path, size, mtime]) })
+      return encodeCbor(present({ type: 'bundle', files: message.files.map(({ path, size, mtime }) => [path, size, mtime]), places: message.places }))
     case 'hashes': {
       const { expect } = message
       const ranges = message.ranges.map(({ start, end }) => [start, end])

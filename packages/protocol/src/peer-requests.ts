@@ -79,7 +79,9 @@ export function decodeBundle(map: CborMap): Result<BundleRequest, Fault> {
     files.push({ path: path.value, size, mtime })
   }
   if (bytes > MAX_READ_BYTES) return badField(`a bundle of more than ${MAX_READ_BYTES} bytes`)
-  return succeed({ type: 'bundle', files })
+  const places = map['places'] ?? false
+  if (typeof places !== 'boolean') return badField('places is neither true nor false')
+  return succeed({ type: 'bundle', files, ...(places ? { places } : {}) })
 }
 
 export function decodeHashes(map: CborMap): Result<HashesRequest, Fault> {

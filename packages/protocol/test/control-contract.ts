@@ -1,7 +1,9 @@
 import * as v from 'valibot'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Entry, type ErrorCode, ERROR_CODES, NAT_KINDS, type PeerId, type SharePath } from '../src/index.ts'
-import { CONTROL_METHODS, type ControlApi, type ControlEvent, type ControlSnapshot, openControlMirror, parsePairingFragment } from '../src/control/index.ts'
+import { type ActivityEntry, CONTROL_METHODS, MAX_ACTIVITY, LIMIT_FIELDS, PEER_LIMIT_FIELDS, type ControlApi, type ControlEvent, type ControlSnapshot, openControlMirror, parsePairingFragment } from '../src/control/index.ts'
+
+import { wishesContract } from './wishes-contract.ts'
 import { BAD_QUEUE_ARGUMENTS, WAIT, queueContract } from './queue-contract.ts'
 
 /** What every ControlApi must do, whoever implements it: run on the real helper behind its door, and on the app's mock. */
@@ -86,6 +88,18 @@ const SNAPSHOT = v.strictObject({
     introductions: v.boolean(), mqttBrokers: v.array(v.string()),
   }),
   topics: v.array(TOPIC),
+  wishes: v.strictObject({ revision: count, matches: count }),
+  uploadPeers: v.array(v.strictObject({
+    peerId: hex64, peerName: v.string(), bytesPerSecond: count, sending: count, waiting: count, place: nullable(count), limit: nullable(count), isLimited: v.boolean(),
+  })),
+  limits: v.strictObject({
+    settings: v.strictObject(LIMIT_FIELDS), peers: v.array(v.strictObject({ peerId: hex64, ...PEER_LIMIT_FIELDS })),
+    now: v.strictObject({ up: nullable(count), down: nullable(count), rule: nullable(count) }),
+  }),
+  access: v.strictObject({
+    groups: v.array(v.strictObject({ groupId: v.pipe(v.string(), v.nonEmpty()), name: v.pipe(v.string(), v.nonEmpty()), members: v.array(hex64) })),
+    audiences: v.array(v.strictObject({ shareId: v.string(), audience: v.strictObject({ peers: v.array(hex64), groups: v.array(v.string()) }) })),
+  }),
   queue: v.strictObject({ paused: v.boolean(), pausedPeers: v.array(hex64) }),
 })
 
@@ -119,12 +133,28 @@ const BAD_ARGUMENTS = [
   ['updateSettings', { topics: ['x'] }, 'topics'],
   ['updateSettings', { localDiscovery: 1 }, 'localDiscovery'],
   ['updateSettings', { mqttBrokers: ['https://broker.example'] }, 'mqttBrokers'],
+  ['setLimits', { up: 5 }, 'up'],
+  ['setLimits', { colour: 1 }, 'colour'],
+  ['setLimits', { slots: 0 }, 'slots'],
+  ['setLimits', { rules: [{ days: [7], from: '01:00', to: '02:00', up: null, down: null }] }, 'days'],
+  ['setLimits', { rules: [{ days: [1], from: '24:00', to: '02:00', up: null, down: null }] }, 'from'],
+  ['setPeerLimits', { peerId: STRANGER, priority: 'first' }, 'priority'],
+  ['setPeerLimits', { peerId: STRANGER, up: 'all' }, 'up'],
+  ['setAudience', { shareId: 'x', audience: 'nobody' }, 'audience'],
+  ['addGroup', { name: ' Family' }, 'name'],
+  ['addGroup', { name: 'Family', members: ['ann'] }, 'members'],
   ['joinTopic', { topic: ' \t' }, 'topic'],
   ['joinTopic', { topic: 'x'.repeat(300) }, 'topic'],
   ['leaveTopic', {}, 'topic'],
   ['doctor', { peerId: STRANGER }, 'peerId'],
   ['revokeDevice', { deviceId: '../../x' }, 'deviceId'],
   ['snapshot', { extra: 1 }, 'extra'],
+  ['syncWishes', { since: -1 }, 'since'],
+  ['syncWishes', { since: 0, changes: [{ id: 'w' }] }, 'changes'],
+  ['addWish', { what: { kind: 'search', text: '', peerId: null, peerName: null } }, 'text'],
+  ['addWish', { what: { kind: 'dream' } }, 'kind'],
+  ['editWish', { wishId: 'w', priority: 'urgent' }, 'priority'],
+  ['wishMatches', { wishId: 'w', limit: 0 }, 'limit'],
 ] as const
 
 /** @param connect a fresh world each time */
@@ -261,6 +291,7 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       expect(named).not.toEqual(first)
     })
 
+    wishesContract(() => fixture)
     queueContract(() => ({ api, fixture, until, failsWith }))
 
     it('cancels and retries a transfer', async () => {
@@ -309,6 +340,42 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
         expect(await api.updateSettings({ [name]: !settings[name] })).toMatchObject({ [name]: !settings[name] })
       }
       expect(await api.updateSettings({ mqttBrokers: ['mqtts://broker.example:8883'] })).toMatchObject({ mqttBrokers: ['mqtts://broker.example:8883'] })
+    })
+
+    it('keeps limits, for all and for one peer', async () => {
+      const { peerId } = fixture
+      const rule = { days: [1, 2], from: '22:00', to: '06:00', up: null, down: 20_000 }
+      const { settings } = await api.setLimits({ up: 100_000, rules: [rule], slots: 3 })
+      expect(settings).toMatchObject({ up: 100_000, down: null, rules: [rule], slots: 3, localIsFree: true })
+      await api.setPeerLimits({ peerId, up: 'none', priority: 'high' })
+      const { limits } = await until((state) => state.limits.peers.length > 0 && state.limits.settings.slots === 3)
+      expect(limits.peers).toEqual([{ peerId, up: 'none', down: null, priority: 'high' }])
+      expect(v.safeParse(SNAPSHOT, await api.snapshot()).issues).toBeUndefined()
+      expect((await api.setPeerLimits({ peerId, up: null, priority: 'normal' })).peers).toEqual([])
+      await failsWith('not-found', api.setPeerLimits({ peerId: STRANGER, up: null }))
+    })
+
+    it('keeps groups and audiences', async () => {
+      const { peerId } = fixture
+      const before = (await api.snapshot()).access.groups
+      const { groupId } = await api.addGroup({ name: 'Contract group' })
+      await failsWith('conflict', api.addGroup({ name: 'contract GROUP' }))
+      await failsWith('not-found', api.addGroup({ name: 'Strangers', members: [STRANGER] }))
+      expect(await api.changeGroup({ groupId, members: [peerId] })).toEqual({ groupId, name: 'Contract group', members: [peerId] })
+      expect(await api.changeGroup({ groupId, name: 'Renamed' })).toEqual({ groupId, name: 'Renamed', members: [peerId] })
+      const audience = { peers: [peerId], groups: [groupId] }
+      const { shareId } = await api.addShare({ directory: fixture.shareDirectory, audience })
+      await until(({ access }) => access.audiences.some((one) => one.shareId === shareId && one.audience.groups.length === 1))
+      await api.removeGroup({ groupId })
+      await until(({ access }) => access.audiences.some((one) => one.shareId === shareId && one.audience.groups.length === 0))
+      await failsWith('not-found', api.setAudience({ shareId, audience }))
+      await failsWith('not-found', api.setAudience({ shareId: 'nothing', audience: 'everyone' }))
+      expect((await api.setAudience({ shareId, audience: 'everyone' })).audiences).toEqual([])
+      await api.setAudience({ shareId, audience: { peers: [peerId], groups: [] } })
+      await api.forget({ peerId })
+      const { access } = await until((state) => state.access.audiences.every((one) => one.audience.peers.length === 0))
+      expect(access.audiences).toEqual([{ shareId, audience: { peers: [], groups: [] } }])
+      expect(access.groups.map((one) => one.name)).toEqual(before.map((one) => one.name))
     })
 
     it('disconnects, reconnects, blocks, unblocks and forgets a peer', async () => {
@@ -386,6 +453,25 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       if (other === undefined) return
       await api.revokeDevice({ deviceId: other.deviceId })
       expect(await api.devices()).toEqual(devices.filter((device) => device !== other))
+    })
+
+    it('tells what happened, newest first, and forgets it when asked', async () => {
+      const { transferId } = await api.download({ peerId: fixture.peerId, path: fixture.file })
+      const done = (entry: ActivityEntry) => entry.type === 'download-done' && entry.transferId === transferId
+      const entry = await new Promise<ActivityEntry>((resolve) => {
+        const unsubscribe = fixture.onEvent((event) => {
+          if (event.type !== 'activity' || !done(event.entry)) return
+          unsubscribe()
+          resolve(event.entry)
+        })
+      })
+      expect(entry).toMatchObject({ type: 'download-done', peerId: fixture.peerId, path: fixture.file, failed: 0 })
+      const { entries } = await api.activity({ limit: MAX_ACTIVITY })
+      expect(entries).toContainEqual(entry)
+      expect(entries.map(({ id }) => id)).toEqual(entries.map(({ id }) => id).sort((a, b) => b - a))
+      expect((await api.activity({ before: entry.id, limit: MAX_ACTIVITY })).entries).not.toContainEqual(entry)
+      await api.clearActivity()
+      expect(await api.activity({ limit: MAX_ACTIVITY })).toEqual({ entries: [] })
     })
 
     it('is started at login, or not', async () => {

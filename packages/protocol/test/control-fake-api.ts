@@ -1,4 +1,4 @@
-import { CONTROL_METHODS, type ControlApi, type ControlSnapshot } from '../src/control/index.ts'
+import { CONTROL_METHODS, type ControlApi, type ControlSnapshot, DEFAULT_LIMITS } from '../src/control/index.ts'
 import type { PeerId } from '../src/index.ts'
 
 /** A ControlApi whose every method notes its call and does nothing else, unless told otherwise. */
@@ -19,7 +19,8 @@ export function emptySnapshot(seq: number): ControlSnapshot {
     status: {
       version: '0', peerId: ME, name: 'Me', natKind: 'unknown', udp: { v4: null, v6: null }, addresses: [], network: 'ready', downloadDirectory: '/d', freeBytes: null, startedAt: 0,
     },
-    peers: [], transfers: [], uploads: [], shares: [], topics: [], queue: { paused: false, pausedPeers: [] },
+    peers: [], transfers: [], uploads: [], shares: [], topics: [], queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 }, uploadPeers: [],
+    limits: { settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } }, access: { groups: [], audiences: [] },
     settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: [], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
   }
 }

@@ -50,6 +50,7 @@ export const REQUESTS: readonly PeerRequest[] = [
   { type: 'read', path: path('Music/song.flac') },
   { type: 'read', path: path('Music/song.flac'), start: 4_194_304, end: 8_388_608, expect: { size: 5_000_000_000, mtime: 1_700_000_000_000.5 } },
   { type: 'read', path: path('Music/song.flac'), places: true },
+  { type: 'bundle', files: [{ path: path('Music/song.flac'), size: 3, mtime: 1 }], places: true },
   { type: 'bundle', files: [{ path: path('Music/a.txt'), size: 3, mtime: 1_700_000_000_000.25 }, { path: path('Music/b'), size: 0, mtime: -1.5 }] },
   { type: 'hashes', path: path('Music/song.flac'), ranges: [{ start: 0, end: 65_536 }, { start: 4_194_304, end: 4_194_305 }] },
   { type: 'hashes', path: path('Music/song.flac'), ranges: [{ start: 0, end: 1 }], expect: { size: 5_000_000_000, mtime: 1_700_000_000_000.5 } },

@@ -11,7 +11,7 @@ const stamp = tuple(integer({ min: 0, max: 3 }), integer({ min: 0, max: 2 }), in
 const written = <T>(value: Arbitrary<T>) => record({ at: stamp, value })
 const flag = written(boolean())
 const fields: Arbitrary<WishFields> = record({
-  what: written(constantFrom(search('a'), search('b'))), folder: written(constant(null)), paused: flag, priority: written(constantFrom('low', 'normal', 'high')),
+  what: written(constantFrom(search('a'), search('b'))), paused: flag, priority: written(constantFrom('low', 'normal', 'high')),
   repeat: flag, automatic: flag, removed: flag,
 })
 /** Few stamps, so that many are equal, also with different values. */

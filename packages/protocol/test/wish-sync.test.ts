@@ -36,7 +36,7 @@ class World {
     return JSON.parse(JSON.stringify({ ...this.hub.page(request, this.now), refused })) as WishSyncPage
   }
 
-  restartHub(rows: readonly HubRow[] = [...this.hub.rows()], forgotten = this.hub.forgotten): void {
+  restartHub(rows: readonly HubRow[] = this.hub.rows(), forgotten = this.hub.forgotten): void {
     this.hub = new WishHub(this.store, new WishClock(this.writer()), { rows: JSON.parse(JSON.stringify(rows)) as HubRow[], forgotten })
   }
 
@@ -194,7 +194,7 @@ describe('browsers and their helper', () => {
         const browser = world.browsers[who] as Browser
         const id = 'abc'[wish] ?? 'a'
         if (what === 'edit' || what === 'remove') {
-          const row = browser.copy.edit(id, what === 'edit' ? { folder: null, paused: browser.copy.row(id)?.wish.fields.paused.value === false } : { removed: true }, browser.wall)
+          const row = browser.copy.edit(id, what === 'edit' ? { paused: browser.copy.row(id)?.wish.fields.paused.value === false } : { removed: true }, browser.wall)
           if (row !== undefined) browser.save([row])
         } else if (what === 'forget') {
           world.now += FORGET_AFTER_MS
@@ -267,7 +267,7 @@ describe('browsers and their helper', () => {
     const [one] = world.browsers as [Browser]
     one.copy.add('before', { what: search('a') }, one.wall)
     world.settle()
-    const old = [...world.hub.rows()]
+    const old = world.hub.rows()
     for (const id of ['after', 'later']) one.copy.add(id, { what: search(id) }, one.wall)
     one.copy.edit('before', { paused: true }, one.wall)
     world.settle()

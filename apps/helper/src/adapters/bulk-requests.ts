@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { CodedError, type FileVersion, type HashRange, MAX_BUNDLE_FILES, MAX_READ_BYTES, MAX_REQUEST_FRAME_BYTES, MAX_SMALL_FRAME_BYTES, utf8Length } from '@harddrive-party/protocol'
 import type { FrameStream } from './frame-stream.ts'
-import { type ReadArguments, type ReadOptions, type RequestOptions, ask, badAnswer, errorFromPeer, expectEnd, readAnswer, readAnyAnswer } from './peer-requests.ts'
+import { type ReadArguments, type ReadOptions, type RequestOptions, ask, badAnswer, errorFromPeer, expectEnd, readAnswer, readAnyAnswer, readPastWaits } from './peer-requests.ts'
 import type { PeerConnection } from './transport.ts'
 
 /** Asks a peer for many small files at once, and for hashes of ranges. Believes nothing that it can check; decides nothing. */
@@ -45,11 +45,11 @@ export function cutBundles<T extends FileVersion>(files: readonly T[]): T[][] {
 export async function requestBundle(
   connection: PeerConnection, files: readonly FileVersion[], into: Uint8Array, onFile: (index: number, outcome: BundleOutcome) => void, options: ReadOptions,
 ): Promise<void> {
-  await ask(connection, { type: 'bundle', files }, options, async (frames) => {
+  await ask(connection, { type: 'bundle', files, places: true }, options, async (frames) => {
     let at = 0
     let first: CodedError | undefined
     for (const [index, file] of files.entries()) {
-      const header = await readAnyAnswer(frames, MAX_SMALL_FRAME_BYTES)
+      const header = index === 0 ? await readPastWaits(frames, options) : await readAnyAnswer(frames, MAX_SMALL_FRAME_BYTES)
       if (header === null) throw index === 1 && first !== undefined ? first : badAnswer('it ended before the last file')
       if (first !== undefined) onFile(0, { error: first })
       first = undefined

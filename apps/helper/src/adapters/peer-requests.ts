@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
-  CodedError, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES, compareTreeOrder, decodeAnswer, encodeRequest,
+  CodedError, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES, MAX_WAITS_PER_READ, compareTreeOrder, decodeAnswer, encodeRequest,
   isBelow, parentOf,
 } from '@harddrive-party/protocol'
 import type { ChangedRequest, Entry, ErrorCode, GossipRequest, IntroduceRequest, ListPage, ListRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
@@ -33,6 +33,8 @@ export interface RequestOptions {
 export interface ReadOptions extends RequestOptions {
   /** Called with how many bytes more are in the buffer. They are not verified before the whole call resolves. */
   onBytes?(count: number): void
+  /** Called while the peer serves others first, with our place (1 = next), and with `null` while a limit of ours holds it up. A sign of life each time. */
+  onPlace?(place: number | null): void
 }
 
 export interface ReadArguments {
@@ -79,9 +81,9 @@ export async function requestList(connection: PeerConnection, request: ListReque
 export async function requestRead(connection: PeerConnection, wanted: ReadArguments, into: Uint8Array, options: ReadOptions): Promise<ReadOutcome> {
   const { path, start, end, expect } = wanted
   if (!(end >= start && end - start <= MAX_READ_BYTES && into.length >= end - start)) throw new RangeError('a read and its buffer do not fit')
-  const request: PeerRequest = { type: 'read', path, start, end, ...(expect === undefined ? {} : { expect }) }
+  const request: PeerRequest = { type: 'read', path, start, end, ...(expect === undefined ? {} : { expect }), places: true }
   return ask(connection, request, options, async (frames) => {
-    const header = await readAnswer(frames, 'data', MAX_SMALL_FRAME_BYTES)
+    const header = expectAnswer(await readPastWaits(frames, options), 'data')
     const { size, mtime, length } = header
     if (expect !== undefined && (size !== expect.size || mtime !== expect.mtime)) throw badAnswer('it sends another file than the one asked for')
     if (header.start !== start) throw badAnswer('it sends another part than the one asked for')
@@ -189,11 +191,25 @@ function observed(stream: PeerStream, onProgress: () => void): PeerStream {
 type AnswerOf<T extends PeerAnswer['type']> = Extract<PeerAnswer, { type: T }>
 
 export async function readAnswer<T extends PeerAnswer['type']>(frames: FrameStream, type: T, maxBytes: number): Promise<AnswerOf<T>> {
-  const value = await readAnyAnswer(frames, maxBytes)
+  return expectAnswer(await readAnyAnswer(frames, maxBytes), type)
+}
+
+/** @throws CodedError what the peer answered instead */
+export function expectAnswer<T extends PeerAnswer['type']>(value: PeerAnswer | null, type: T): AnswerOf<T> {
   if (value === null) throw badAnswer('it ended without an answer')
   if (value.type === 'error') throw errorFromPeer(value)
   if (value.type !== type) throw badAnswer(`it answers with “${value.type}”, not “${type}”`)
   return value as AnswerOf<T>
+}
+
+/** The first answer that is not about our place in the queue; null when the stream ends instead. */
+export async function readPastWaits(frames: FrameStream, { onPlace }: ReadOptions): Promise<PeerAnswer | null> {
+  for (let waits = 0; waits <= MAX_WAITS_PER_READ; waits++) {
+    const answer = await readAnyAnswer(frames, MAX_SMALL_FRAME_BYTES)
+    if (answer?.type !== 'wait' || answer.reason !== 'queue') return answer
+    onPlace?.(answer.place)
+  }
+  throw badAnswer('it asks to wait without end')
 }
 
 /** @returns null when the stream ends instead */

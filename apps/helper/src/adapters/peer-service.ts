@@ -4,23 +4,30 @@ import {
 } from '@harddrive-party/protocol'
 import { createHash } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
-import { UploadMeter } from '../core/upload-meter.ts'
-import { type UploadInput, type UploadLimits, UPLOAD_LIMITS, UploadScheduler } from '../core/upload-scheduler.ts'
-import type { UploadStatus } from '../network/network-api.ts'
-import { type Clock, drive, systemClock } from './drive.ts'
+import { type ShareView, shareAt } from '../core/share-view.ts'
+import { type UploadLimits, UPLOAD_LIMITS } from '../core/upload-scheduler.ts'
+import type { UploadPeerStatus, UploadStatus } from '../network/network-api.ts'
+import { type Clock, systemClock } from './drive.ts'
 import { sendBundle } from './bundle-sender.ts'
 import { FrameStream } from './frame-stream.ts'
 import { createRangeHasher } from './range-hasher.ts'
+import { type Pacer, openPacer } from './pacer.ts'
+import type { Visibility } from './share-index.ts'
 import type { RangeLease, ShareReader } from './share-reader.ts'
 import type { PeerConnection, PeerStream } from './transport.ts'
+import { type UploadTurn, type UploadTurns, type WaitingRead, openUploadTurns } from './upload-turns.ts'
 
 /**
  * Answers what peers ask on streams of their own: listings, reads, pings. Which peers may ask is decided before, whose read is next by
- * `core/upload-scheduler.ts`, and what is on the disk by the share reader.
+ * `upload-turns.ts`, and what is on the disk by the share reader.
  */
 export interface PeerService {
   /** Takes over a stream that the peer opened after hello. Never throws: what goes wrong is answered, or ends the stream. */
   serve(connection: PeerConnection, stream: PeerStream): void
+  /** Replaces the bounds on what is sent at once. */
+  setBounds(limits: UploadLimits): void
+  /** Peers may see other shares than before: what is being sent of those they may not see any more is cut off. */
+  viewsChanged(): void
   /** Cuts off everything that is being served. Idempotent. */
   close(): void
 }
@@ -28,7 +35,11 @@ export interface PeerService {
 export interface PeerServiceOptions {
   readonly reader: ShareReader
   /** What peers are fetching, whenever it has changed, at most every UPLOADS_INTERVAL_MS; an empty list when it is over. */
-  readonly onUploads: (uploads: readonly UploadStatus[]) => void
+  readonly onUploads: (uploads: readonly UploadStatus[], peers: readonly UploadPeerStatus[]) => void
+  /** What a peer sees of the shares; absent = everything. */
+  readonly viewOf?: (peerId: PeerId) => ShareView
+  /** Limits what is sent; stays the caller's to close. Absent = nothing does. */
+  readonly pacer?: Pacer
   /** Answers what is not about files; absent = `unsupported`. @throws CodedError what is to be answered instead */
   readonly signal?: (connection: PeerConnection, request: GossipRequest | IntroduceRequest | ChangedRequest, options: { signal: AbortSignal }) => Promise<PeerAnswer>
   readonly log?: (message: string) => void
@@ -38,11 +49,8 @@ export interface PeerServiceOptions {
   readonly clock?: Clock
 }
 
-/** Raw bytes go out in pieces of this size: taking one is the progress that keeps a slot, and hashing one holds up nobody. */
-const PIECE_BYTES = 64 * 1024
 /** A peer that does not take a small answer by then is cut off. */
 const ANSWER_TIMEOUT_MS = 60_000
-const UPLOADS_INTERVAL_MS = 500
 /** What a peer sends after its request is thrown away; a peer that goes on and on is cut off. */
 const DRAIN_READS = 16
 
@@ -50,9 +58,12 @@ export function openPeerService(options: PeerServiceOptions): PeerService {
   return new Service(options)
 }
 
-interface PendingRead {
-  readonly granted: () => void
-  readonly evicted: AbortController
+/** What is being sent, and of which shares. */
+interface OpenRead {
+  readonly peerId: PeerId
+  readonly paths: readonly SharePath[]
+  readonly shares: readonly (string | undefined)[]
+  readonly cut: AbortController
 }
 
 /** What one peer has under way, over all its connections. */
@@ -65,31 +76,31 @@ interface PeerLoad {
 class Service implements PeerService {
   readonly #options: PeerServiceOptions
   readonly #clock: Clock
-  readonly #meter = new UploadMeter()
   readonly #hasher: ReturnType<typeof createRangeHasher>
-  readonly #slots: { input(input: Exclude<UploadInput, { type: 'tick' }>): void; close(): void }
-  readonly #pending = new Map<number, PendingRead>()
+  readonly #turns: UploadTurns
+  readonly #openReads = new Set<OpenRead>()
   readonly #loads = new Map<PeerId, PeerLoad>()
   readonly #reads = new Map<PeerConnection, number>()
   readonly #open = new Set<AbortController>()
-  #nextRead = 1
-  #cancelReport: (() => void) | undefined
   #closed = false
 
   constructor(options: PeerServiceOptions) {
     this.#options = options
     this.#clock = options.clock ?? systemClock
     this.#hasher = createRangeHasher(this.#clock)
-    const scheduler = new UploadScheduler(options.limits ?? UPLOAD_LIMITS)
-    this.#slots = drive<Exclude<UploadInput, { type: 'tick' }>, { type: 'grant' | 'evict'; id: number }>(
-      scheduler,
-      ({ type, id }) => {
-        const read = this.#pending.get(id)
-        if (type === 'grant') read?.granted()
-        else read?.evicted.abort()
-      },
-      this.#clock,
-    )
+    const { limits = UPLOAD_LIMITS, pacer = openPacer(this.#clock), onUploads } = options
+    this.#turns = openUploadTurns({ limits, pacer, clock: this.#clock, onUploads })
+  }
+
+  setBounds(limits: UploadLimits): void {
+    this.#turns.setBounds(limits)
+  }
+
+  viewsChanged(): void {
+    for (const { peerId, paths, shares, cut } of this.#openReads) {
+      const now = this.#sharesAt(peerId, paths)
+      if (shares.some((share, i) => share !== now[i])) cut.abort()
+    }
   }
 
   serve(connection: PeerConnection, stream: PeerStream): void {
@@ -112,8 +123,7 @@ class Service implements PeerService {
 
   close(): void {
     this.#closed = true
-    this.#slots.close()
-    this.#cancelReport?.()
+    this.#turns.close()
     for (const cut of this.#open) cut.abort()
   }
 
@@ -154,7 +164,7 @@ class Service implements PeerService {
       case 'ping':
         return this.#send(frames, { type: 'pong' }, cut)
       case 'ls': {
-        const page = await this.#inTurn(load, () => this.#options.reader.list(request))
+        const page = await this.#inTurn(load, () => this.#options.reader.list(request, this.#visibility(connection.peerId)))
         return this.#send(frames, { type: 'page', ...page }, cut)
       }
       case 'read':
@@ -162,7 +172,7 @@ class Service implements PeerService {
       case 'bundle':
         return this.#bundle(connection, frames, request, cut)
       case 'hashes': {
-        const read = (range: Omit<ReadRequest, 'type'>) => this.#options.reader.readRange(range, { signal: cut.signal })
+        const read = (range: Omit<ReadRequest, 'type'>) => this.#options.reader.readRange(range, { signal: cut.signal, ...this.#visibility(connection.peerId) })
         return this.#send(frames, await this.#hasher.hash(connection.peerId, request, read, { signal: cut.signal }), cut)
       }
       case 'gossip':
@@ -189,79 +199,59 @@ class Service implements PeerService {
     return mine
   }
 
-  async #read(connection: PeerConnection, frames: FrameStream, request: ReadRequest, cut: AbortController): Promise<void> {
-    const id = this.#nextRead++
-    this.#busy(connection, 1)
-    try {
-      await this.#slot(id, connection.peerId, cut)
-      this.#meter.reading(this.#clock.now(), connection.peerId, request.path, 1)
-      this.#reportSoon()
+  #read(connection: PeerConnection, frames: FrameStream, request: ReadRequest, cut: AbortController): Promise<void> {
+    return this.#inSlot(waitingRead(connection, request.path, frames, request), [request.path], cut, async (slot) => {
+      const lease = await this.#options.reader.readRange(request, { signal: cut.signal, ...this.#visibility(connection.peerId) })
       try {
-        const lease = await this.#options.reader.readRange(request, { signal: cut.signal })
-        try {
-          await this.#sendRange(id, connection.peerId, request.path, frames, lease)
-        } finally {
-          lease.release()
-        }
+        await sendRange(request.path, frames, lease, slot)
       } finally {
-        this.#meter.reading(this.#clock.now(), connection.peerId, request.path, -1)
+        lease.release()
       }
-    } finally {
-      this.#pending.delete(id)
-      this.#slots.input({ type: 'end', id })
-      this.#busy(connection, -1)
-    }
-  }
-
-  /** Counts as one read: its bytes are bounded as those of one. */
-  async #bundle(connection: PeerConnection, frames: FrameStream, request: BundleRequest, cut: AbortController): Promise<void> {
-    const id = this.#nextRead++
-    const { peerId } = connection
-    this.#busy(connection, 1)
-    try {
-      await this.#slot(id, peerId, cut)
-      this.#reportSoon()
-      await sendBundle(request, {
-        read: ({ path, size, mtime }) => this.#options.reader.readRange({ path, start: 0, end: size, expect: { size, mtime } }, { signal: cut.signal }),
-        write: async (bytes) => {
-          await frames.stream.write(bytes)
-          this.#slots.input({ type: 'progress', id })
-        },
-        onSent: ({ path, size }) => this.#meter.sent(this.#clock.now(), peerId, path, size),
-      })
-    } finally {
-      this.#pending.delete(id)
-      this.#slots.input({ type: 'end', id })
-      this.#busy(connection, -1)
-    }
-  }
-
-  /** Resolves when it is this read's turn. */
-  #slot(id: number, peer: PeerId, cut: AbortController): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop = () => reject(new CodedError('aborted', 'cut off'))
-      if (cut.signal.aborted) {
-        stop()
-        return
-      }
-      cut.signal.addEventListener('abort', stop, { once: true })
-      this.#pending.set(id, { granted: resolve, evicted: cut })
-      this.#slots.input({ type: 'ask', id, peer })
     })
   }
 
-  async #sendRange(id: number, peer: PeerId, path: SharePath, frames: FrameStream, { size, mtime, start, bytes }: RangeLease): Promise<void> {
-    await frames.writeFrame(encodeAnswer({ type: 'data', size, mtime, start, length: bytes.length }))
-    const hash = createHash('sha256')
-    for (let sent = 0; sent < bytes.length; sent += PIECE_BYTES) {
-      const piece = bytes.subarray(sent, sent + PIECE_BYTES)
-      const written = frames.stream.write(piece)
-      hash.update(piece)
-      await written
-      this.#slots.input({ type: 'progress', id })
-      this.#meter.sent(this.#clock.now(), peer, path, piece.length)
+  /** Counts as one read: its bytes are bounded as those of one. */
+  #bundle(connection: PeerConnection, frames: FrameStream, request: BundleRequest, cut: AbortController): Promise<void> {
+    const paths = request.files.map(({ path }) => path)
+    const [path] = paths
+    if (path === undefined) return Promise.resolve()
+    return this.#inSlot(waitingRead(connection, path, frames, request), paths, cut, (slot) => sendBundle(request, {
+      read: (file) => this.#options.reader.readRange(
+        { path: file.path, start: 0, end: file.size, expect: { size: file.size, mtime: file.mtime } }, { signal: cut.signal, ...this.#visibility(connection.peerId) },
+      ),
+      write: (bytes) => slot.send(frames.stream, bytes),
+      onSent: (file) => slot.sent(file.path, file.size),
+    }))
+  }
+
+  /** Waits for a slot, works in it and gives it back; cut off when the peer may not see these files any more. */
+  async #inSlot(read: WaitingRead, paths: readonly SharePath[], cut: AbortController, work: (slot: UploadTurn) => Promise<void>): Promise<void> {
+    const { connection } = read
+    const open = { peerId: connection.peerId, paths, shares: this.#sharesAt(connection.peerId, paths), cut }
+    this.#openReads.add(open)
+    this.#busy(connection, 1)
+    try {
+      const slot = await this.#turns.take(read, cut)
+      try {
+        await work(slot)
+      } finally {
+        slot.end()
+      }
+    } finally {
+      this.#openReads.delete(open)
+      this.#busy(connection, -1)
     }
-    await frames.writeFrame(encodeAnswer({ type: 'sent', bytes: bytes.length, hash: hash.digest() }))
+  }
+
+  #visibility(peerId: PeerId): Visibility {
+    const visible = this.#options.viewOf?.(peerId)
+    return visible === undefined ? {} : { visible }
+  }
+
+  /** By path; undefined where the peer sees none. */
+  #sharesAt(peerId: PeerId, paths: readonly SharePath[]): (string | undefined)[] {
+    const view = this.#options.viewOf?.(peerId)
+    return view === undefined ? [] : paths.map((path) => shareAt(view, path))
   }
 
   /** Sees the peer's end of the stream too, so that the stream is over and not forgotten half open. */
@@ -296,16 +286,26 @@ class Service implements PeerService {
     if (this.#options.setBusy === undefined) connection.setBusy(now > 0)
     else this.#options.setBusy(connection, now > 0)
   }
+}
 
-  #reportSoon(): void {
-    if (this.#closed || this.#cancelReport !== undefined) return
-    this.#cancelReport = this.#clock.wakeAfter(UPLOADS_INTERVAL_MS, () => {
-      this.#cancelReport = undefined
-      const list = this.#meter.list(this.#clock.now())
-      this.#options.onUploads(list.map(({ peer, path, bytes, bytesPerSecond }) => ({ peerId: peer as PeerId, path: path as SharePath, bytes, bytesPerSecond })))
-      if (list.length > 0) this.#reportSoon()
-    })
-  }
+/** Told its place only where the asker understands that. */
+function waitingRead(connection: PeerConnection, path: SharePath, frames: FrameStream, { places }: ReadRequest | BundleRequest): WaitingRead {
+  const tell = async (place: number) => frames.writeFrame(encodeAnswer({ type: 'wait', reason: 'queue', place }))
+  return { connection, path, ...(places === true ? { tell } : {}) }
+}
+
+async function sendRange(path: SharePath, frames: FrameStream, { size, mtime, start, bytes }: RangeLease, slot: UploadTurn): Promise<void> {
+  await frames.writeFrame(encodeAnswer({ type: 'data', size, mtime, start, length: bytes.length }))
+  const hash = createHash('sha256')
+  let before: Uint8Array | undefined
+  await slot.send(frames.stream, bytes, (piece) => {
+    // A piece counts once the next one is on its way, which is when the peer has taken it.
+    if (before !== undefined) slot.sent(path, before.length)
+    before = piece
+    hash.update(piece)
+  })
+  slot.sent(path, before?.length ?? 0)
+  await frames.writeFrame(encodeAnswer({ type: 'sent', bytes: bytes.length, hash: hash.digest() }))
 }
 
 /** The peer is gone or has lost interest: nothing is left to be said on this stream. */

@@ -31,13 +31,15 @@ const MAX_UNREAD_BYTES = 1024 * 1024
 /** Things that may wait for one slow UI; beyond, a new snapshot is cheaper. */
 const MAX_WAITING = 5_000
 
-export function createControlHub(): ControlHub {
+/** @param hear told of every change after it is on its way to the UIs */
+export function createControlHub(hear?: (change: ControlChange) => void): ControlHub {
   const feeds = new Set<Feed>()
   const transferStates = new Map<string, string>()
   return {
     push: (change) => {
       const noisy = isNoisy(change, transferStates)
       for (const feed of feeds) feed.push(change, noisy)
+      hear?.(change)
     },
     openFeed: (output) => {
       const feed = new Feed(output, () => feeds.delete(feed))
@@ -123,6 +125,8 @@ function identify(change: ControlChange): string {
       return `share:${change.share.shareId}`
     case 'share-removed':
       return `share:${change.shareId}`
+    case 'activity':
+      return `activity:${change.entry.id}`
     default:
       return change.type
   }
@@ -130,7 +134,7 @@ function identify(change: ControlChange): string {
 
 /** A transfer in the same state as before has only moved on; everything a person waits for changes its state. */
 function isNoisy(change: ControlChange, transferStates: Map<string, string>): boolean {
-  if (change.type === 'uploads') return true
+  if (change.type === 'uploads' || change.type === 'upload-peers') return true
   if (change.type === 'share') return change.share.state === 'scanning'
   if (change.type === 'transfer-removed') transferStates.delete(change.transferId)
   if (change.type !== 'transfer') return false

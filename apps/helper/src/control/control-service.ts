@@ -2,11 +2,17 @@
 import { access, constants, mkdir, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute } from 'node:path'
 import { CodedError, type PeerId, keyHashOf, parseAnnounceCode } from '@harddrive-party/protocol'
-import type { ControlApi, DiagnosticsInfo, PeerInfo } from '@harddrive-party/protocol/control'
+import type { ActivityApi, ControlApi, DiagnosticsInfo, PeerInfo } from '@harddrive-party/protocol/control'
 import type { NetworkApi } from '../network/network-api.ts'
+import type { AccessBook } from './access-book.ts'
+import { checkPeers, createAccessService } from './access-service.ts'
 import { browseFolders } from './browse-folders.ts'
 import { reportHealth } from './doctor.ts'
 import type { HelperState } from './helper-state.ts'
+import type { LimitsBook } from './limits-book.ts'
+import { createLimitsService } from './limits-service.ts'
+import { createWishesService } from './wishes-service.ts'
+import type { WishBook } from './wish-book.ts'
 import { createQueueService } from './queue-service.ts'
 import type { AnnounceCodes, Autostart, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
@@ -23,8 +29,12 @@ export interface ControlDeps {
   readonly settings: SettingsStore
   readonly status: StatusBook
   readonly topics: TopicBook
+  readonly wishes: WishBook
   readonly devices: Devices
+  readonly activity: ActivityApi
   readonly autostart: Autostart
+  readonly access: AccessBook
+  readonly limits: LimitsBook
   readonly state: HelperState
   readonly createPairingLink: () => { url: string; expiresAt: number }
   readonly diagnostics: () => DiagnosticsInfo
@@ -41,7 +51,7 @@ export interface ControlSession {
 }
 
 export function createControlService(deps: ControlDeps, session: ControlSession): ControlApi {
-  const { network, shares, transfers, book, codes, settings, status, topics, devices, state } = deps
+  const { network, shares, transfers, book, codes, settings, status, topics, devices, access, limits, state } = deps
 
   const knownPeer = (peerId: PeerId): PeerInfo => {
     const peer = book.info(peerId)
@@ -68,7 +78,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       const seq = session.restartEvents()
       return {
         seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
-        topics: topics.infos(), queue: transfers.queue(),
+        topics: topics.infos(), queue: transfers.queue(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(),
       }
     },
 
@@ -112,7 +122,10 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       await state.publishPolicy()
       await endConnection(peerId)
       book.forget(peerId)
+      await limits.forget(peerId)
+      await access.forgetPeer(peerId)
       await state.publishPolicy()
+      await state.publishShares()
     },
     block: async ({ peerId }) => {
       knownPeer(peerId)
@@ -142,15 +155,17 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       return network.list({ peerId, request: checked })
     },
 
-    addShare: async ({ directory, name }) => {
+    addShare: async ({ directory, name, audience = 'everyone' }) => {
       if (!isAbsolute(directory)) throw new CodedError('bad-request', 'directory: must be absolute')
-      const share = await (name === undefined ? shares.add(directory) : shares.add(directory, name))
+      checkPeers(audience, knownPeer)
+      const share = await shares.add(directory, name, (shareId) => access.setAudience(shareId, audience))
       await state.publishShares()
       return share
     },
     removeShare: async ({ shareId }) => {
       await shares.remove(shareId)
       await state.publishShares()
+      await access.forgetShare(shareId)
     },
     rescanShare: async ({ shareId }) => {
       await shares.rescan(shareId)
@@ -218,8 +233,13 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       await settings.update({ topics: joined.filter((other) => other !== topic) })
       await state.publishReach()
     },
+    activity: (args) => deps.activity.activity(args),
+    clearActivity: () => deps.activity.clearActivity(),
+    ...createWishesService({ wishes: deps.wishes, book, now: Date.now }),
     autostart: () => deps.autostart.status(),
     setAutostart: ({ enabled }) => deps.autostart.set(enabled),
+    ...createAccessService({ access, shares, knownPeer, publishShares: state.publishShares }),
+    ...createLimitsService(limits, knownPeer),
     doctor: async () => reportHealth(await network.reachReport(), { status: status.info(), peers: book.infos() }),
     diagnostics: async () => deps.diagnostics(),
     shutdown: async () => deps.shutdown(),

@@ -4,7 +4,10 @@
  */
 import type { PeerId } from '@harddrive-party/protocol'
 import type { ControlChange, Settings, ShareInfo } from '@harddrive-party/protocol/control'
-import type { NetworkApi, NetworkEvent, Policy, ReachSettings } from '../network/network-api.ts'
+import type { NetworkApi, NetworkEvent, Policy, ReachSettings, SharedRoot } from '../network/network-api.ts'
+import type { AccessBook } from './access-book.ts'
+import type { LimitsBook } from './limits-book.ts'
+import type { WishBook } from './wish-book.ts'
 import type { AnnounceCodes, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 export interface HelperState {
@@ -13,6 +16,9 @@ export interface HelperState {
   /** Resolves when the network process has it, or will get it when it is started again. */
   publishPolicy(): Promise<void>
   publishShares(): Promise<void>
+  /** The shares, each with who may see it. */
+  roots(): readonly SharedRoot[]
+  publishLimits(): Promise<void>
   /** Topics, brokers and what else of meeting may be switched. */
   publishReach(): Promise<void>
   onNetworkEvent(event: NetworkEvent): void
@@ -34,6 +40,9 @@ export interface HelperStateOptions {
   readonly settings: SettingsStore
   readonly status: StatusBook
   readonly topics: TopicBook
+  readonly wishes: () => Pick<WishBook, 'onNetworkEvent'> | undefined
+  readonly access: Pick<AccessBook, 'withAudiences'>
+  readonly limits: () => Pick<LimitsBook, 'current'>
   readonly onChange: (change: ControlChange) => void
   readonly onError: (error: unknown) => void
 }
@@ -46,8 +55,9 @@ export function createHelperState(options: HelperStateOptions): HelperState {
   const connected = new Set<PeerId>()
 
   const policy = (): Policy => ({ ...codes.secrets(), askBeforeAccepting: settings.current().askBeforeAccepting, peers: book.known() })
+  const roots = () => options.access.withAudiences(options.shares().roots())
   const publishPolicy = () => options.network().setPolicy(policy())
-  const publishShares = () => options.network().sharesChanged({ shares: options.shares().roots() })
+  const publishShares = () => options.network().sharesChanged({ shares: roots() })
 
   const countShares = async (peerId: PeerId) => {
     try {
@@ -61,6 +71,8 @@ export function createHelperState(options: HelperStateOptions): HelperState {
     policy,
     publishPolicy,
     publishShares,
+    roots,
+    publishLimits: () => options.network().setLimits(options.limits().current()),
     publishReach: async () => {
       topics.refresh()
       await options.network().setReach(reachOf(settings.current()))
@@ -71,6 +83,7 @@ export function createHelperState(options: HelperStateOptions): HelperState {
       topics.onNetworkEvent(event)
       book.onNetworkEvent(event)
       options.transfers().onNetworkEvent(event)
+      options.wishes()?.onNetworkEvent(event)
       if (event.type === 'peer-known') publishPolicy().catch(onError)
       if (event.type !== 'peer') return
       const { peerId, state } = event.peer

@@ -16,6 +16,9 @@ const VIEWS = {
   shares: (snapshot) => snapshot.shares,
   settings: (snapshot) => snapshot.settings,
   topics: (snapshot) => snapshot.topics,
+  'upload-peers': (snapshot) => snapshot.uploadPeers,
+  limits: (snapshot) => snapshot.limits,
+  access: (snapshot) => snapshot.access,
 } as const satisfies Record<string, (snapshot: ControlSnapshot) => unknown>
 
 const JSON_TYPE = /^application\/json\s*(;|$)/i

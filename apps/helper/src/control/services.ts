@@ -1,7 +1,7 @@
 import type { ListPage, ListRequest, PeerId, SharePath } from '@harddrive-party/protocol'
 import type {
   AutostartInfo,
-  AnnounceCodeInfo, DeviceInfo, DownloadPreview, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, TransferScope, UploadInfo,
+  AnnounceCodeInfo, DeviceInfo, DownloadPreview, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, TransferScope, UploadInfo, UploadPeerInfo,
 } from '@harddrive-party/protocol/control'
 import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api.ts'
 
@@ -18,7 +18,10 @@ export interface Shares {
   /** @throws CodedError `not-found` */
   remove(shareId: string): Promise<void>
   /** Resolves when the rescan has ended. @throws CodedError `not-found` */
-  rescan(shareId: string): Promise<ShareInfo>
+  /** @param options.quick look only where directories have changed */
+  rescan(shareId: string, options?: { readonly quick?: boolean }): Promise<ShareInfo>
+  /** Stops a scan; what was known before stays. @throws CodedError `not-found` */
+  cancelScan(shareId: string): void
   /** @throws CodedError as ShareIndexReader.list */
   list(request: ListRequest): Promise<ListPage>
   close(): Promise<void>
@@ -100,6 +103,8 @@ export interface SettingsStore {
 export interface StatusBook {
   info(): StatusInfo
   uploads(): readonly UploadInfo[]
+  /** The same by peer, with those that wait. */
+  uploadPeers(): readonly UploadPeerInfo[]
   onNetworkEvent(event: NetworkEvent): void
   onNetworkDown(): void
   close(): void

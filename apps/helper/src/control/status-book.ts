@@ -1,8 +1,8 @@
 /** Keeps what the network process says about this helper itself (ports, addresses, NAT, uploads) and the space left for downloads. */
 import { statfs } from 'node:fs/promises'
 import type { NatKind, PeerId } from '@harddrive-party/protocol'
-import type { ControlChange, StatusInfo, UploadInfo } from '@harddrive-party/protocol/control'
-import type { UploadStatus } from '../network/network-api.ts'
+import type { ControlChange, StatusInfo, UploadInfo, UploadPeerInfo } from '@harddrive-party/protocol/control'
+import type { UploadPeerStatus, UploadStatus } from '../network/network-api.ts'
 import type { StatusBook } from './services.ts'
 
 export interface StatusBookOptions {
@@ -28,6 +28,7 @@ export function createStatusBook(options: StatusBookOptions): StatusBook {
   let network: StatusInfo['network'] = 'restarting'
   let freeBytes: number | null = null
   let uploads: readonly UploadStatus[] = []
+  let uploadPeers: readonly UploadPeerStatus[] = []
 
   const info = (): StatusInfo => ({
     version: options.version,
@@ -42,6 +43,7 @@ export function createStatusBook(options: StatusBookOptions): StatusBook {
     startedAt: options.startedAt,
   })
   const named = (): UploadInfo[] => uploads.map((upload) => ({ ...upload, peerName: options.nameOf(upload.peerId) }))
+  const namedPeers = (): UploadPeerInfo[] => uploadPeers.map((peer) => ({ ...peer, peerName: options.nameOf(peer.peerId) }))
   const tell = () => onChange({ type: 'status', status: info() })
   const measure = async () => {
     const found = await readFreeBytes(options.downloadDirectory())
@@ -57,6 +59,7 @@ export function createStatusBook(options: StatusBookOptions): StatusBook {
   return {
     info,
     uploads: named,
+    uploadPeers: namedPeers,
     onNetworkEvent: (event) => {
       switch (event.type) {
         case 'ready':
@@ -73,6 +76,9 @@ export function createStatusBook(options: StatusBookOptions): StatusBook {
         case 'uploads':
           uploads = event.uploads
           return onChange({ type: 'uploads', uploads: named() })
+        case 'upload-peers':
+          uploadPeers = event.peers
+          return onChange({ type: 'upload-peers', uploadPeers: namedPeers() })
       }
     },
     onNetworkDown: () => {

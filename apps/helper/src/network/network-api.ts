@@ -1,5 +1,5 @@
 import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, NatPorts, PeerId, SharePath } from '@harddrive-party/protocol'
-import type { DiscoveryReport, PeerPath, PeerState, PingInfo, ReachAttempt, TopicInfo, UploadInfo } from '@harddrive-party/protocol/control'
+import type { DiscoveryReport, LimitSettings, LimitsInfo, PeerPath, PeerState, PingInfo, ReachAttempt, TopicInfo, UploadInfo, UploadPeerInfo } from '@harddrive-party/protocol/control'
 import type { OwnReach } from '../core/own-reach.ts'
 
 /**
@@ -28,6 +28,8 @@ export interface NetworkApi {
   grantFile(args: FileGrant): Promise<{ url: string }>
   /** Shares were added, removed or rescanned: reopen what is cached of the index. */
   sharesChanged(args: { shares: readonly SharedRoot[] }): Promise<void>
+  /** Replaces all limits and bounds, also for what runs. */
+  setLimits(args: TransferLimits): Promise<void>
   setDownloadDirectory(args: { directory: string }): Promise<void>
   /** Replaces all settings of how we meet others and how they reach us. */
   setReach(args: ReachSettings): Promise<void>
@@ -51,6 +53,9 @@ export interface ReachSettings {
   readonly introductions: boolean
 }
 
+/** How much is sent and taken; what the schedule says is in it already. */
+export type TransferLimits = Omit<LimitSettings, 'rules'> & Pick<LimitsInfo, 'peers'>
+
 /** Sent once, before anything else. */
 export interface NetworkConfig extends ReachSettings {
   /** 32-byte Ed25519 seed, hex. */
@@ -68,6 +73,8 @@ export interface NetworkConfig extends ReachSettings {
   readonly downloadDirectory: string
   readonly shares: readonly SharedRoot[]
   readonly policy: Policy
+  /** Absent = none but the usual bounds. */
+  readonly limits?: TransferLimits
   /** Origins of the UI, which may embed what the files origin serves. */
   readonly uiOrigins: readonly string[]
   readonly verbose: boolean
@@ -175,10 +182,13 @@ export type NetworkEvent =
    */
   | { readonly type: 'file-failed'; readonly jobId: string; readonly code: ErrorCode; readonly message: string; readonly now?: { readonly size: number; readonly mtime: number } }
   | { readonly type: 'uploads'; readonly uploads: readonly UploadStatus[] }
+  /** The same by peer, with those that wait; told together with `uploads`. */
+  | { readonly type: 'upload-peers'; readonly peers: readonly UploadPeerStatus[] }
   /** All topics that we are in, and who of them is connected now: whenever one of the two changes. */
   | { readonly type: 'topics'; readonly topics: readonly TopicInfo[] }
 
 export type UploadStatus = Omit<UploadInfo, 'peerName'>
+export type UploadPeerStatus = Omit<UploadPeerInfo, 'peerName'>
 
 export interface PeerStatus {
   readonly peerId: PeerId

@@ -13,6 +13,9 @@ import { openOwnAddresses, summarizeReach } from '../adapters/own-addresses.ts'
 import { type OwnRecord, openOwnRecord } from '../adapters/own-record.ts'
 import { type PeerLinks, openPeerLinks } from '../adapters/peer-links.ts'
 import { requestList, requestRead } from '../adapters/peer-requests.ts'
+import { openPacer } from '../adapters/pacer.ts'
+import { requestBundle } from '../adapters/bulk-requests.ts'
+import { pacedBundle, pacedRead } from '../adapters/paced-read.ts'
 import { openPeerService } from '../adapters/peer-service.ts'
 import { type Punching, openPunching } from '../adapters/punching.ts'
 import { rememberedRecord } from '../adapters/remembered-records.ts'
@@ -29,7 +32,9 @@ import { VERSION } from '../version.ts'
 import { type OwnPlace, placeOf } from '../core/dial-candidates.ts'
 import type { OwnReach } from '../core/own-reach.ts'
 import { shareView } from '../core/share-view.ts'
-import type { NetworkApi, NetworkConfig, NetworkEvent, ReachSettings } from './network-api.ts'
+import { bandwidthOf, uploadBoundsOf } from '../core/transfer-bounds.ts'
+import { UPLOAD_LIMITS } from '../core/upload-scheduler.ts'
+import type { NetworkApi, NetworkConfig, NetworkEvent, ReachSettings, TransferLimits } from './network-api.ts'
 import { openTransports } from './transports.ts'
 
 /** How what nobody has asked for reaches us over IPv4. */
@@ -82,9 +87,17 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     emit,
     log: (message, details) => log.debug(details ?? {}, message),
   })
+  const upPacer = openPacer()
+  const downPacer = openPacer()
+  const read = pacedRead(requestRead, downPacer)
   const service = openPeerService({
     reader,
-    onUploads: (uploads) => emit({ type: 'uploads', uploads }),
+    pacer: upPacer,
+    viewOf: (peerId) => shareView(shares, peerId),
+    onUploads: (uploads, peers) => {
+      emit({ type: 'uploads', uploads })
+      emit({ type: 'upload-peers', peers })
+    },
     setBusy: (connection, isBusy) => busy.set('serving', connection, isBusy),
     signal: async (connection, request, options) => {
       if (request.type === 'changed') return changes.answer(connection.peerId, request)
@@ -93,9 +106,16 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     },
     log: (message) => log.warn({}, message),
   })
+  const setLimits = (limits: TransferLimits): void => {
+    upPacer.setLimits(bandwidthOf(limits, 'up'))
+    downPacer.setLimits(bandwidthOf(limits, 'down'))
+    service.setBounds(uploadBoundsOf(limits, UPLOAD_LIMITS))
+  }
+  if (config.limits !== undefined) setLimits(config.limits)
   const following = { connection: connectionTo, setBusy: (connection: PeerConnection, isBusy: boolean) => busy.set('reading', connection, isBusy) }
   const jobs = openFileJobs({
-    read: overBest(following, requestRead),
+    read: overBest(following, read),
+    readBundle: pacedBundle(requestBundle, downPacer),
     connection: connectionTo,
     onEvent: emit,
     setBusy: (connection, isBusy) => busy.set('fetching', connection, isBusy),
@@ -108,7 +128,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     downloadDirectory: () => downloadDirectory,
     readRemote: async (peerId, path, start, end, expect, options) => {
       const bytes = new Uint8Array(end - start)
-      await requestRead(requireConnection(peerId), { path, start, end, expect }, bytes, options)
+      await read(requireConnection(peerId), { path, start, end, expect }, bytes, options)
       return bytes
     },
     log: (level, message, details) => log[level](details ?? {}, message),
@@ -237,6 +257,8 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     // First what is on disk, then the goodbyes; a peer that hears goodbye stops asking.
     await jobs.close()
     service.close()
+    upPacer.close()
+    downPacer.close()
     links?.close()
     punching?.close()
     await files.close()
@@ -273,8 +295,10 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     sharesChanged: async (next) => {
       shares = next.shares
       index.setShares(shares)
+      service.viewsChanged()
       changes.sharesChanged()
     },
+    setLimits: async (limits) => setLimits(limits),
     setDownloadDirectory: async ({ directory }) => {
       jobs.setDownloadDirectory(directory)
       downloadDirectory = directory

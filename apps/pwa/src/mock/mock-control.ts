@@ -1,12 +1,15 @@
+import { mockActivity } from './mock-activity.ts'
 import { mockAutostart } from './mock-autostart.ts'
 import { type AnnounceCode, type SharePath, CodedError, fingerprint, formatAnnounceCode, formatAnnounceLink, keyHashOf } from '@harddrive-party/protocol'
-import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent, type DeviceInfo, type PeerInfo, type PeerState, type Settings, type ShareInfo, type StatusInfo, type UploadInfo } from '@harddrive-party/protocol/control'
+import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent, type DeviceInfo, type PeerInfo, type PeerState, type Settings, type ShareInfo, type StatusInfo, type UploadInfo, type UploadPeerInfo } from '@harddrive-party/protocol/control'
 import { type MockNode, filesBelow, folder, file, listTree, nodeAt } from './mock-library.ts'
 import { type MockScenario, MY_ID, NEW_PEER_ID, makeWorld } from './mock-scenarios.ts'
 import { checkArguments } from './mock-arguments.ts'
 import { openMockQueue } from './mock-queue.ts'
 import { openMockReach } from './mock-reach.ts'
+import { openMockSharing } from './mock-sharing.ts'
 import { openMockTransfers } from './mock-transfers.ts'
+import { openMockWishes } from './mock-wishes.ts'
 
 /**
  * The whole ControlApi in memory, for looking at the app without a helper and for tests. Held to the same contract suite as the real helper.
@@ -26,6 +29,7 @@ const FREE_BYTES = 212_000_000_000
 export function openMockControl(scenario: MockScenario = 'default'): MockControl {
   const world = makeWorld(scenario)
   const listeners = new Set<(event: ControlEvent) => void>()
+  const activity = mockActivity((change) => emit(change))
   const peers = new Map(world.peers.map(({ info }) => [info.peerId, info]))
   const libraries = new Map(world.peers.map(({ info, shares }) => [info.peerId, shares]))
   const mine = new Map<string, { info: ShareInfo; node: MockNode }>()
@@ -43,10 +47,13 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     { deviceId: 'd2'.repeat(32), name: 'Command line', kind: 'cli', pairedAt: startedAt - 9 * 86_400_000, lastUsedAt: startedAt - 3_600_000, current: false },
   ]
   let uploads: readonly UploadInfo[] = []
+  let uploadPeers: readonly UploadPeerInfo[] = []
 
   function emit(change: ControlChange) {
     seq += 1
     for (const listener of listeners) listener({ seq, ...change })
+    wishes.onChange(change)
+    activity.hear(change)
   }
 
   const { info: queueInfo, pauseOf, ...queue } = openMockQueue({
@@ -68,6 +75,15 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     pauseOf,
   })
 
+  const wishes = openMockWishes({
+    emit,
+    peers: () => [...peers.values()],
+    search: (id, text) => (world.failing ? [] : listTree(libraries.get(id) ?? [], { search: text, recursive: true, limit: 50 }).entries.filter(({ isDirectory }) => !isDirectory)),
+    download: (id, path, wishId) => void transfers.add(id, path, wishId),
+    cancel: transfers.cancel,
+    isRunning: (id) => transfers.all().some(({ transferId, state }) => transferId === id && !['done', 'failed', 'cancelled'].includes(state)),
+  })
+
   const reach = openMockReach({
     strict: world.strict,
     emit,
@@ -77,6 +93,11 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     setTopics: (topics) => {
       settings = { ...settings, topics }
     },
+  })
+
+  const sharing = openMockSharing({
+    emit, knownPeer, ownShare,
+    groups: world.peers.length < 2 ? [] : [{ groupId: 'family', name: 'Family', members: world.peers.slice(0, 2).map(({ info }) => info.peerId) }],
   })
 
   for (const node of world.shares) share(`/home/robin/${node.name}`, node)
@@ -94,6 +115,10 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     uploads = [
       { peerId: first.info.peerId, peerName: first.info.name, path: 'Photos/2025 Azores/IMG_12.jpg' as SharePath, bytes: 3_100_000, bytesPerSecond: 4_100_000 },
       { peerId: second.info.peerId, peerName: second.info.name, path: 'Music/Mixtape for the long drive.mp3' as SharePath, bytes: 41_000_000, bytesPerSecond: 900_000 },
+    ]
+    uploadPeers = [
+      { peerId: first.info.peerId, peerName: first.info.name, bytesPerSecond: 4_100_000, sending: 8, waiting: 0, place: null, limit: null, isLimited: false },
+      { peerId: second.info.peerId, peerName: second.info.name, bytesPerSecond: 900_000, sending: 2, waiting: 6, place: 2, limit: 1_000_000, isLimited: true },
     ]
   }
 
@@ -150,7 +175,8 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   const methods: ControlApi = {
     snapshot: async () => ({
-      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), queue: queueInfo(),
+      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), queue: queueInfo(), wishes: wishes.info(),
+      uploadPeers, limits: sharing.limits(), access: sharing.access(),
     }),
     announceCode: async () => code(),
     async renewCode() {
@@ -178,6 +204,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     async forget({ peerId }) {
       knownPeer(peerId)
       peers.delete(peerId)
+      sharing.forget(peerId)
       emit({ type: 'peer-removed', peerId })
     },
     block: async ({ peerId }) => setPeer(peerId, 'blocked'),
@@ -199,9 +226,10 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       mustWork()
       return listTree(libraries.get(peerId) ?? [], request)
     },
-    async addShare({ directory, name }) {
+    async addShare({ directory, name, audience = 'everyone' }) {
       if ([...mine.values()].some(({ info }) => info.directory === directory)) throw new CodedError('conflict', 'this folder is shared already')
       const info = share(directory, folder(name ?? directory.slice(directory.lastIndexOf('/') + 1), [file('Hello.txt', 1200)]))
+      sharing.setAudience(info.shareId, audience)
       emit({ type: 'share', share: info })
       return info
     },
@@ -243,6 +271,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
       return { url: 'about:blank#remote', size: node.size, mtime: node.mtime }
     },
+    ...activity.api,
     ...mockAutostart(),
     devices: async () => devices,
     async revokeDevice({ deviceId }) {
@@ -255,8 +284,10 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       emit({ type: 'settings', settings })
       return settings
     },
+    ...wishes.api,
     joinTopic: async ({ topic }) => reach.join(topic),
     leaveTopic: async ({ topic }) => reach.leave(topic),
+    ...sharing.methods,
     doctor: async () => {
       mustWork()
       return reach.report()

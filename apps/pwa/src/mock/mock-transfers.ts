@@ -124,7 +124,8 @@ export function openMockTransfers({ emit, node, peer, directory, pauseOf }: Surr
       if (known !== undefined) return known
       const twin = [...transfers.values()].find((other) => other.peerId === peerId && other.path === path && other.endedAt === null)
       if (twin !== undefined) return twin.transferId
-      const transferId = `transfer-${++count}`
+      count += 1
+      const transferId = id ?? `transfer-${count}`
       if (id !== undefined) byWish.set(id, transferId)
       const source = node(peerId, path)
       put(begin({

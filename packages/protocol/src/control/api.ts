@@ -1,5 +1,9 @@
+import { ACTIVITY_METHODS, type ActivityApi, type ActivityEntry } from './activity-api.ts'
 import { AUTOSTART_METHODS, type AutostartApi } from './autostart-api.ts'
+import { ACCESS_METHODS, type AccessApi, type AccessInfo, type Audience } from './access-api.ts'
+import { LIMITS_METHODS, type LimitsApi, type LimitsInfo, type UploadPeerInfo } from './limits-api.ts'
 import type { DoctorReport, TopicInfo } from './doctor-report.ts'
+import { WISHES_METHODS, type WishesApi, type WishesInfo } from './wishes-api.ts'
 import { QUEUE_METHODS, type QueueApi, type QueueInfo, type QueuedInfo, type TransferWait } from './queue-api.ts'
 import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
 
@@ -7,7 +11,7 @@ import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } fro
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
  * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
  */
-export interface ControlApi extends AutostartApi, QueueApi {
+export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, AutostartApi, WishesApi, QueueApi {
   /** The whole state, and the sequence number of the last event it includes. */
   snapshot(): Promise<ControlSnapshot>
 
@@ -32,7 +36,8 @@ export interface ControlApi extends AutostartApi, QueueApi {
   /** Lists or searches a peer's shares, or with `peerId: null` my own. Page by page. */
   list(args: { peerId: PeerId | null } & ListArguments): Promise<ListPage>
 
-  addShare(args: { directory: string; name?: string }): Promise<ShareInfo>
+  /** `audience` absent = everyone. */
+  addShare(args: { directory: string; name?: string; audience?: Audience }): Promise<ShareInfo>
   removeShare(args: { shareId: string }): Promise<void>
   rescanShare(args: { shareId: string }): Promise<void>
   /** Directories on the helper's machine, so that a browser can choose one to share. `path` absent = the home directory. */
@@ -80,6 +85,10 @@ export interface ControlSnapshot {
   readonly shares: readonly ShareInfo[]
   readonly settings: Settings
   readonly topics: readonly TopicInfo[]
+  readonly wishes: WishesInfo
+  readonly uploadPeers: readonly UploadPeerInfo[]
+  readonly limits: LimitsInfo
+  readonly access: AccessInfo
   readonly queue: QueueInfo
 }
 
@@ -96,6 +105,12 @@ export type ControlChange =
   | { readonly type: 'share-removed'; readonly shareId: string }
   | { readonly type: 'settings'; readonly settings: Settings }
   | { readonly type: 'topics'; readonly topics: readonly TopicInfo[] }
+  | { readonly type: 'wishes'; readonly wishes: WishesInfo }
+  | { readonly type: 'activity'; readonly entry: ActivityEntry }
+  | { readonly type: 'activity-cleared' }
+  | { readonly type: 'upload-peers'; readonly uploadPeers: readonly UploadPeerInfo[] }
+  | { readonly type: 'limits'; readonly limits: LimitsInfo }
+  | { readonly type: 'access'; readonly access: AccessInfo }
   | { readonly type: 'queue'; readonly queue: QueueInfo }
 
 export interface AnnounceCodeInfo {
@@ -172,6 +187,13 @@ export interface ShareInfo {
   /** Entries that could not be read, skipped. */
   readonly skipped: number
   readonly scannedAt: number | null
+  /** What the scan that runs has seen so far; null while none runs. */
+  readonly progress?: { readonly files: number; readonly directories: number; readonly bytes: number } | null
+  /**
+   * How changes are noticed: `on` = as they happen; `preparing` = not yet; `rescans` = every few minutes only, since the system has no room for so
+   * many watches.
+   */
+  readonly watching?: 'on' | 'preparing' | 'rescans'
 }
 
 export interface FolderListing {
@@ -284,7 +306,7 @@ export const CONTROL_METHODS = [
   ...QUEUE_METHODS,
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
-  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...AUTOSTART_METHODS,
+  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS,
 ] as const satisfies readonly (keyof ControlApi)[]
 
 export type ControlMethod = (typeof CONTROL_METHODS)[number]

@@ -2,42 +2,27 @@ import * as v from 'valibot'
 import { LIST_SORTS } from '../entry.ts'
 import { CodedError } from '../errors.ts'
 import { MAX_CURSOR_BYTES, MAX_PAGE_ENTRIES, MAX_SEARCH_BYTES } from '../limits.ts'
-import { type PeerId, parsePeerId } from '../peer-id.ts'
 import { type Result, refuse, succeed } from '../result.ts'
 import { type SharePath, parseSharePath } from '../share-path.ts'
 import { parseTopic } from '../topic-key.ts'
+import { ACCESS_SCHEMAS, AUDIENCE } from './access-arguments.ts'
+import { MAX_ACTIVITY } from './activity-api.ts'
 import type { ControlApi, ControlMethod } from './api.ts'
+import { WISHES_SCHEMAS } from './wishes-arguments.ts'
+import { flag, id, parsed, peerId, text } from './argument-parts.ts'
+import { LIMITS_SCHEMAS } from './limits-arguments.ts'
 
 /** What each control method admits as its argument. Says nothing about who may call it. */
 
 /** Of paths on the helper's own machine, in characters: Linux allows 4096 bytes, Windows 32,767 characters; nobody types more than this. */
 const MAX_LOCAL_PATH = 4096
-/** Ids are ours: 64 hex digits or a UUID. Wishes taken offline bring their own. */
-const MAX_ID = 128
 /** A code with a name and several IPv6 addresses has a few hundred. */
 const MAX_CODE = 4096
 /** Of brokers; each costs a connection while there is a topic. */
 const MAX_BROKERS = 8
 const MAX_BROKER = 512
 
-/** Built from one of the project's parsers, whose message becomes the error. */
-function parsed<T extends string>(parse: (text: string) => Result<T, { readonly message: string }>) {
-  return v.pipe(
-    v.string('must be text'),
-    v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
-      const result = parse(dataset.value)
-      if (result.ok) return result.value
-      addIssue({ message: result.error.message })
-      return NEVER
-    }),
-  )
-}
-
-const text = (most: number, what: string) => v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'), v.maxLength(most, `${what} has at most ${most} characters`))
-const flag = v.boolean('must be true or false')
-const peerId = parsed<PeerId>(parsePeerId)
 const sharePath = parsed<SharePath>(parseSharePath)
-const id = v.pipe(v.string('must be text'), v.regex(/^[A-Za-z0-9._:-]{1,128}$/, `must be an id of at most ${MAX_ID} letters, digits or . _ : -`))
 const wishId = v.pipe(v.string('must be text'), v.regex(/^[A-Za-z0-9_-]{1,64}$/, 'has 1 to 64 letters, digits, - or _'))
 const localPath = v.pipe(text(MAX_LOCAL_PATH, 'a path'), v.check((path) => !path.includes('\0'), 'must not contain NUL'))
 const cursor = text(MAX_CURSOR_BYTES, 'a cursor')
@@ -99,7 +84,7 @@ const SCHEMAS = {
     cursor: v.exactOptional(cursor),
     limit,
   }),
-  addShare: v.strictObject({ directory: localPath, name: v.exactOptional(shareName) }),
+  addShare: v.strictObject({ directory: localPath, name: v.exactOptional(shareName), audience: v.exactOptional(AUDIENCE) }),
   removeShare: share,
   rescanShare: share,
   browseFolders: v.strictObject({ path: v.exactOptional(localPath) }),
@@ -124,11 +109,16 @@ const SCHEMAS = {
   }),
   joinTopic: topic,
   leaveTopic: topic,
+  activity: v.strictObject({ before: v.exactOptional(v.pipe(v.number('must be a number'), v.safeInteger('must be a whole number'))), limit: v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(1, 'must be at least 1'), v.maxValue(MAX_ACTIVITY, `must be at most ${MAX_ACTIVITY}`)) }),
+  clearActivity: nothing,
+  ...WISHES_SCHEMAS,
   autostart: nothing,
   setAutostart: v.strictObject({ enabled: flag }),
   doctor: nothing,
   shutdown: nothing,
   diagnostics: nothing,
+  ...ACCESS_SCHEMAS,
+  ...LIMITS_SCHEMAS,
 } satisfies Record<ControlMethod, v.GenericSchema>
 
 /** What an MQTT client can connect to: `mqtt`, `mqtts`, `ws` or `wss`. A name and password may be part of it. */

@@ -94,10 +94,18 @@ export function applyChange(state: ControlSnapshot, change: ControlChange): Cont
       return { ...state, settings: change.settings }
     case 'topics':
       return { ...state, topics: change.topics }
+    case 'wishes':
+      return { ...state, wishes: change.wishes }
     case 'queue':
       return { ...state, queue: change.queue }
     case 'uploads':
       return { ...state, uploads: change.uploads }
+    case 'upload-peers':
+      return { ...state, uploadPeers: change.uploadPeers }
+    case 'limits':
+      return { ...state, limits: change.limits }
+    case 'access':
+      return { ...state, access: change.access }
     case 'peer':
       return { ...state, peers: put(state.peers, change.peer, (peer) => peer.peerId) }
     case 'peer-removed':

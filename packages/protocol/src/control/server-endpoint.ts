@@ -24,7 +24,8 @@ export const MAX_PENDING_CALLS = 256
 /** A page of a listing has up to 512 KiB: a device that lets this much pile up does not read. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024
 const MAX_ID_CHARACTERS = 100
-const MAX_ARGUMENT_DEPTH = 4
+/** A change of a wish: arguments, list, wish, fields, field, value, and one to spare. */
+const MAX_ARGUMENT_DEPTH = 7
 /** Keys with a meaning to JavaScript itself; no argument of ours has them. */
 const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 

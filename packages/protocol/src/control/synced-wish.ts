@@ -17,8 +17,6 @@ export interface SyncedWish {
 /** Written apart from each other: two people who change different fields both get what they want. */
 export interface WishFields {
   readonly what: Written<WishTarget>
-  /** Below the download folder; null = directly in it. */
-  readonly folder: Written<SharePath | null>
   readonly paused: Written<boolean>
   readonly priority: Written<WishPriority>
   /** Of a search: go on after it was found once. */
@@ -62,7 +60,6 @@ export interface SearchTarget {
 /** What can be said of a wish, by a person or a script. */
 export interface WishValues {
   readonly what: WishTarget
-  readonly folder: SharePath | null
   readonly paused: boolean
   readonly priority: WishPriority
   readonly repeat: boolean
@@ -70,7 +67,7 @@ export interface WishValues {
   readonly removed: boolean
 }
 
-const UNSAID: Omit<WishValues, 'what'> = { folder: null, paused: false, priority: 'normal', repeat: false, automatic: false, removed: false }
+const UNSAID: Omit<WishValues, 'what'> = { paused: false, priority: 'normal', repeat: false, automatic: false, removed: false }
 
 export function newSyncedWish(id: string, addedAt: number, values: Pick<WishValues, 'what'> & Partial<WishValues>, at: Stamp): SyncedWish {
   return { id, addedAt, fields: write({ ...UNSAID, ...values }, at) as WishFields }
@@ -84,9 +81,9 @@ export function editWish(wish: SyncedWish, values: Partial<WishValues>, clock: P
 }
 
 export function valuesOf({ fields }: SyncedWish): WishValues {
-  const { what, folder, paused, priority, repeat, automatic, removed } = fields
+  const { what, paused, priority, repeat, automatic, removed } = fields
   return {
-    what: what.value, folder: folder.value, paused: paused.value, priority: priority.value, repeat: repeat.value, automatic: automatic.value, removed: removed.value,
+    what: what.value, paused: paused.value, priority: priority.value, repeat: repeat.value, automatic: automatic.value, removed: removed.value,
   }
 }
 
@@ -121,7 +118,7 @@ export function restampWish(wish: SyncedWish, horizon: number, clock: Pick<WishC
   return late.length === 0 ? wish : { ...wish, addedAt: Math.min(wish.addedAt, stampTime(at)), fields: { ...wish.fields, ...(Object.fromEntries(late) as Partial<WishFields>) } }
 }
 
-export const FIELDS = ['what', 'folder', 'paused', 'priority', 'repeat', 'automatic', 'removed'] as const satisfies readonly (keyof WishFields)[]
+export const FIELDS = ['what', 'paused', 'priority', 'repeat', 'automatic', 'removed'] as const satisfies readonly (keyof WishFields)[]
 
 function write(values: Partial<WishValues>, at: Stamp): Partial<WishFields> {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { at, value }])) as Partial<WishFields>

@@ -63,9 +63,9 @@ export class WishHub {
     return this.#rows.get(id)
   }
 
-  /** Also removed ones. */
-  rows(): IterableIterator<HubRow> {
-    return this.#rows.values()
+  /** Also removed ones. A list of its own: what follows may change the rows. */
+  rows(): HubRow[] {
+    return [...this.#rows.values()]
   }
 
   /** @returns the row as it is now and was before, or why it was not taken */

@@ -31,7 +31,6 @@ export type NewWish = { readonly what: WishTarget } & WishChange
 export interface WishChange {
   /** Of a search. */
   readonly what?: WishTarget
-  readonly folder?: SharePath | null
   readonly paused?: boolean
   readonly priority?: WishPriority
   readonly repeat?: boolean

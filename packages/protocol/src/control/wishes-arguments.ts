@@ -26,7 +26,6 @@ const PATH_TARGET = v.strictObject({
 })
 const SEARCH_TARGET = v.strictObject({ kind: v.literal('search'), text, peerId: v.nullable(peerId), peerName: v.nullable(name) })
 const what = v.variant('kind', [PATH_TARGET, SEARCH_TARGET], 'must be a path or a search')
-const folder = v.nullable(sharePath)
 const priority = v.picklist(['low', 'normal', 'high'], 'must be low, normal or high')
 
 const stamp = v.pipe(v.string('must be text'), v.regex(/^[0-9a-f]{12}-[0-9a-f]{4}-[0-9a-f]{16}$/, 'must be a stamp'))
@@ -36,12 +35,12 @@ const SYNCED_WISH = v.strictObject({
   id: wishId,
   addedAt: time,
   fields: v.strictObject({
-    what: written(what), folder: written(folder), paused: written(flag), priority: written(priority), repeat: written(flag), automatic: written(flag), removed: written(flag),
+    what: written(what), paused: written(flag), priority: written(priority), repeat: written(flag), automatic: written(flag), removed: written(flag),
   } satisfies Record<(typeof FIELDS)[number], v.GenericSchema>),
 })
 
 const change = {
-  folder: v.exactOptional(folder), paused: v.exactOptional(flag), priority: v.exactOptional(priority), repeat: v.exactOptional(flag), automatic: v.exactOptional(flag),
+  paused: v.exactOptional(flag), priority: v.exactOptional(priority), repeat: v.exactOptional(flag), automatic: v.exactOptional(flag),
 }
 const limit = v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(1, 'must be at least 1'), v.maxValue(MAX_PAGE_ENTRIES, `must be at most ${MAX_PAGE_ENTRIES}`))
 const cursor = v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'), v.maxLength(MAX_CURSOR_BYTES, 'is too long'))
