@@ -8,6 +8,7 @@ import {
   keyHashOf, makeKnockCid, parseTopic, peerIdFromKey, publicKeyOf, punchKeyOf, rendezvousNames, sealTopicAnnouncement, sign,
 } from '../src/index.ts'
 import { NAME_WORDS, peerName } from '../src/peer-name.ts'
+import { LANE_VECTORS } from './lane-vectors.ts'
 import { ANSWERS, RECORD, RECORD_BYTES, REQUESTS, signedBySeven } from './sample-messages.ts'
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
@@ -24,6 +25,8 @@ write('identities', 'From the seed of an Ed25519 key: public key = peer id, key 
     return { seed: hex(seed), peerId: id, keyHash: hex(keyHashOf(id)), name: peerName(id), signature: hex(sign(Buffer.from('hdp'), seed)) }
   }),
 })
+
+write('lanes', 'Headers of the frames on TCP, those that are refused, and what a TCP connection begins with.', LANE_VECTORS)
 
 write('name-words', 'The two lists that names are made of, in order. Taken from unique-names-generator 4.7.1 without the words that nobody wants to be called.', NAME_WORDS)
 

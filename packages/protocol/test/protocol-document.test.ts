@@ -4,6 +4,7 @@ import codes from '../../../docs/vectors/announce-codes.json' with { type: 'json
 import datagrams from '../../../docs/vectors/datagrams.json' with { type: 'json' }
 import punches from '../../../docs/vectors/punches.json' with { type: 'json' }
 import knocks from '../../../docs/vectors/knocks.json' with { type: 'json' }
+import lanes from '../../../docs/vectors/lanes.json' with { type: 'json' }
 import vectors from '../../../docs/vectors/share-paths.json' with { type: 'json' }
 import * as protocol from '../src/index.ts'
 import { MAX_CBOR_DEPTH, MAX_CBOR_ITEMS, MAX_CBOR_KEYS } from '../src/cbor.ts'
@@ -36,7 +37,7 @@ describe('PROTOCOL.md', () => {
   })
 
   test('the examples of codes, knocks and probes are the vectors', () => {
-    for (const value of [codes.codes[0]?.code, knocks.knocks[0]?.cid, datagrams.paths[0]?.probe, datagrams.paths[0]?.echo, punches.punches[0]?.packet, punches.punches[1]?.packet]) expect(text).toContain(value)
+    for (const value of [codes.codes[0]?.code, knocks.knocks[0]?.cid, datagrams.paths[0]?.probe, datagrams.paths[0]?.echo, punches.punches[0]?.packet, punches.punches[1]?.packet, lanes.knocks[0]?.knock]) expect(text).toContain(value)
   })
 
   test('every rule of share paths is described', () => {
