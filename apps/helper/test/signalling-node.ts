@@ -78,7 +78,8 @@ export class SignallingNode {
     this.#transport = transport
     this.record = this.makeRecord(options.record)
     this.#service = openPeerService({
-      reader: {} as ShareReader, onUploads: () => {}, signal: (connection, request, { signal }) => this.signalling.answer(connection, request, { signal }),
+      reader: {} as ShareReader, onUploads: () => {},
+      signal: async (connection, request, { signal }) => (request.type === 'changed' ? { type: 'noted' } : this.signalling.answer(connection, request, { signal })),
     })
     this.links = openPeerLinks({
       transport: { dial: (target, { signal }) => world.dial(this.host, transport, target, signal) },

@@ -14,6 +14,8 @@ import { createLimitsService } from './limits-service.ts'
 import { createWishesService } from './wishes-service.ts'
 import type { WishBook } from './wish-book.ts'
 import { createQueueService } from './queue-service.ts'
+import { createWishesService } from './wishes-service.ts'
+import type { WishBook } from './wish-book.ts'
 import type { AnnounceCodes, Autostart, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 /** Each costs a slow key derivation, and messages as long as it lasts. */
@@ -78,7 +80,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       const seq = session.restartEvents()
       return {
         seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
-        topics: topics.infos(), queue: transfers.queue(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(),
+        topics: topics.infos(), wishes: deps.wishes.info(), queue: transfers.queue(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(),
       }
     },
 

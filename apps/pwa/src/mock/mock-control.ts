@@ -175,7 +175,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   const methods: ControlApi = {
     snapshot: async () => ({
-      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), queue: queueInfo(), wishes: wishes.info(),
+      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), wishes: wishes.info(), queue: queueInfo(), wishes: wishes.info(),
       uploadPeers, limits: sharing.limits(), access: sharing.access(),
     }),
     announceCode: async () => code(),

@@ -5,13 +5,14 @@ import { LIMITS_METHODS, type LimitsApi, type LimitsInfo, type UploadPeerInfo } 
 import type { DoctorReport, TopicInfo } from './doctor-report.ts'
 import { WISHES_METHODS, type WishesApi, type WishesInfo } from './wishes-api.ts'
 import { QUEUE_METHODS, type QueueApi, type QueueInfo, type QueuedInfo, type TransferWait } from './queue-api.ts'
+import { WISHES_METHODS, type WishesApi, type WishesInfo } from './wishes-api.ts'
 import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
 
 /**
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
  * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
  */
-export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, AutostartApi, WishesApi, QueueApi {
+export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, AutostartApi, WishesApi, QueueApi, WishesApi {
   /** The whole state, and the sequence number of the last event it includes. */
   snapshot(): Promise<ControlSnapshot>
 
