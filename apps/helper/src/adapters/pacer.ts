@@ -30,7 +30,6 @@ export function openPacer(clock: Clock = systemClock): Pacer {
   let nextId = 1
   let closed = false
   const driven: Driven<Exclude<BandwidthInput, { type: 'tick' }>> = drive<Exclude<BandwidthInput, { type: 'tick' }>, { type: 'grant'; id: number }>(machine, ({ id }) => waiting.get(id)?.resolve(), clock)
-  const stopped = () => new CodedError('aborted', 'stopped')
 
   return {
     pass: async (peer, bytes, isLocal, { signal }) => {
@@ -65,4 +64,8 @@ export function openPacer(clock: Clock = systemClock): Pacer {
       for (const { stop } of waiting.values()) stop()
     },
   }
+}
+
+function stopped(): CodedError {
+  return new CodedError('aborted', 'stopped')
 }

@@ -9,9 +9,11 @@ import type { AutostartWish } from './commands/autostart.ts'
 import { showDoctor } from './commands/doctor.ts'
 import { type PeerDecision, connectPeer, decideAboutPeer, listPeers, pingPeer } from './commands/peers.ts'
 import { listFiles, listShares, readFile } from './commands/files.ts'
-import { addShare, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
+import { addShare, changeAudience, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
+import { addSharingCommands } from './sharing-program.ts'
 import { SWITCH_NAMES, joinTopic, leaveTopic, listTopics, showSettings } from './commands/topics.ts'
 import { changeTransfer, download, listTransfers } from './commands/transfers.ts'
+import { verify } from './commands/verify.ts'
 
 /** Options of every command. */
 export interface GlobalOptions {
@@ -151,10 +153,15 @@ export function buildProgram(actions: ProgramActions): Command {
   const share = command('share', 'Add or remove a shared folder.')
   share.command('add <directory>').description('Share a folder.')
     .option('--name <name>', 'show it to others under this name')
-    .action(helper((session, directory: string, options: { name?: string }) => addShare(session, directory, options.name)))
+    .option('--to <names...>', 'only these peers and groups see it; to others it does not exist', undefined)
+    .action(helper((session, directory: string, options: { name?: string; to?: string[] }) => addShare(session, directory, options)))
+  share.command('to <directory> <names...>').description('Say who sees a share: peers, groups, "everyone" or "nobody".')
+    .addHelpText('after', '\nTo others it does not exist; whoever loses sight of it loses what is being sent, too.\nExample:\n  $ hdp share to Music Family brave-otter')
+    .action(helper((session, directory: string, names: string[]) => changeAudience(session, directory, names)))
   share.command('remove <directory>').description('Stop sharing a folder, named by its directory or its display name.')
     .action(helper((session, directory: string) => removeShare(session, directory)))
 
+  addSharingCommands(command, helper)
   command('download <peer/path>', 'Download a file, or a folder with everything below it.')
     .option('--wait', 'stay until it has ended, showing progress')
     .addHelpText('after', '\nIt goes on without this command, survives restarts, and waits for the peer while that is away.\n--json: {id}; with --wait one object as in "transfers" when it has ended')
@@ -164,6 +171,13 @@ export function buildProgram(actions: ProgramActions): Command {
     .option('--end <byte>', 'one past the last byte', parseByte)
     .addHelpText('after', '\nExamples:\n  $ hdp read brave-otter/notes.txt\n  $ hdp read brave-otter/disk.iso --start 0 --end 4096 | xxd')
     .action(helper((session, target: string, options: { start?: number; end?: number }) => readFile(session, target, options)))
+  command('verify <peer/path> [local]', 'Compare what is on this machine with its source, byte for byte, without fetching it again.')
+    .option('--quick', 'compare sizes and times only')
+    .addHelpText('after', `
+Without LOCAL, what a download of it put on the disk. Ends with 0 if all is the same, with 1 if something differs.
+--json: one object per difference, {kind, path, detail} with kind different, missing, extra or unreadable; the last line is the sum,
+{state, local, files, bytes, same, different, missing, extra, unreadable}`)
+    .action(helper((session, target: string, local: string | undefined, options: { quick?: boolean }) => verify(session, target, local, { quick: options.quick === true })))
   command('transfers', 'List downloads.')
     .addHelpText('after', '\n--json: [{id, peer, peerName, path, state, bytes, total, reason?, target}]; peer is the whole id')
     .action(helper((session) => listTransfers(session)))

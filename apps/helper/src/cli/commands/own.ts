@@ -6,6 +6,7 @@ import { CodedError } from '@harddrive-party/protocol'
 import type { ShareInfo } from '@harddrive-party/protocol/control'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import type { HelperSession } from '../helper-session.ts'
+import { audienceOf, audienceText, setShareAudience } from './access.ts'
 import { escapeName, formatBytes, formatTable, formatTime, nameSlug } from '../text-format.ts'
 
 export async function showCode({ api, output }: HelperSession, { renew }: { readonly renew: boolean }): Promise<void> {
@@ -58,21 +59,36 @@ async function currentCode(api: HelperSession['api']): Promise<string | null> {
   }
 }
 
-export async function addShare({ api, output }: HelperSession, directory: string, name: string | undefined): Promise<void> {
-  const share = await api.addShare({ directory: resolve(directory), ...(name === undefined ? {} : { name }) })
+/** @param options.to names of peers and groups; absent = everyone */
+export async function addShare({ api, output }: HelperSession, directory: string, { name, to }: { readonly name?: string; readonly to?: readonly string[] }): Promise<void> {
+  const { access, peers } = await api.snapshot()
+  const audience = to === undefined ? 'everyone' : audienceOf(access, peers, to)
+  const share = await api.addShare({ directory: resolve(directory), audience, ...(name === undefined ? {} : { name }) })
   if (output.json) return output.line(JSON.stringify(shareJson(share)))
-  return output.line(`Sharing ${escapeName(share.directory)} as "${escapeName(share.name)}".`)
+  return output.line(`Sharing ${escapeName(share.directory)} as "${escapeName(share.name)}" with ${audienceText(audience, access, peers)}.`)
+}
+
+/** @param text as of `removeShare` @param names of peers and groups, or `everyone`, or `nobody` */
+export async function changeAudience(session: HelperSession, text: string, names: readonly string[]): Promise<void> {
+  await setShareAudience(session, await shareCalled(session, text), names)
 }
 
 /** @param text the directory, the share's display name, or its id */
-export async function removeShare({ api, output }: HelperSession, text: string): Promise<void> {
+export async function removeShare(session: HelperSession, text: string): Promise<void> {
+  const { api, output } = session
+  const share = await shareCalled(session, text)
+  await api.removeShare({ shareId: share.shareId })
+  if (output.json) return output.line(JSON.stringify(shareJson(share)))
+  return output.line(`No longer sharing ${escapeName(share.directory)}. Its files are untouched.`)
+}
+
+/** @throws CommandError when nothing is called so */
+async function shareCalled({ api }: HelperSession, text: string): Promise<ShareInfo> {
   const { shares } = await api.snapshot()
   const directory = await realpath(text).catch(() => resolve(text))
   const share = shares.find((known) => known.directory === directory || known.directory === resolve(text)) ?? shares.find((known) => known.name === text || known.shareId === text)
   if (share === undefined) throw new CommandError(EXIT.notFound, 'not-found', `${escapeName(text)} is not shared`)
-  await api.removeShare({ shareId: share.shareId })
-  if (output.json) return output.line(JSON.stringify(shareJson(share)))
-  return output.line(`No longer sharing ${escapeName(share.directory)}. Its files are untouched.`)
+  return share
 }
 
 function shareJson({ shareId, name, directory, state, files, bytes }: ShareInfo): object {
