@@ -35,11 +35,14 @@ export default defineConfig({
       },
       workbox: {
         globPatterns: ['**/*.{js,css,html,svg,png,webmanifest}'],
+        // The worker loads it itself.
+        globIgnores: ['notification-click.js'],
         navigateFallback: '/index.html',
         // What the helper answers itself is never the shell.
         navigateFallbackDenylist: [/^\/api\//, /^\/control/],
         cleanupOutdatedCaches: true,
         inlineWorkboxRuntime: true,
+        importScripts: ['/notification-click.js'],
       },
     }),
   ],

@@ -1,7 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, shallowReactive, shallowRef, ref } from 'vue'
 import type { PeerId } from '@harddrive-party/protocol'
-import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo } from '@harddrive-party/protocol/control'
+import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, WishesInfo } from '@harddrive-party/protocol/control'
 import { type HelperLink, type LinkStatus, type OpenSession, forwardingApi, openLink } from './link.ts'
 import { type Memory, memoryInRam } from './memory.ts'
 
@@ -19,10 +19,12 @@ export const useHelper = defineStore('helper', () => {
   const status = shallowRef<StatusInfo | null>(null)
   const settings = shallowRef<Settings | null>(null)
   const topics = shallowRef<readonly TopicInfo[]>([])
+  const wishes = shallowRef<WishesInfo | null>(null)
   const uploads = shallowRef<readonly UploadInfo[]>([])
   const peers = shallowReactive(new Map<PeerId, PeerInfo>())
   const transfers = shallowReactive(new Map<string, TransferInfo>())
   const shares = shallowReactive(new Map<string, ShareInfo>())
+  const listeners = new Set<(change: ControlChange) => void>()
   let memory: Memory = memoryInRam()
   let helperLink: HelperLink | null = null
   let attached: ControlApi | undefined
@@ -34,13 +36,21 @@ export const useHelper = defineStore('helper', () => {
     settings.value = snapshot.settings
     uploads.value = snapshot.uploads
     topics.value = snapshot.topics
+    wishes.value = snapshot.wishes
     refill(peers, snapshot.peers, (peer) => peer.peerId)
     refill(transfers, snapshot.transfers, (transfer) => transfer.transferId)
     refill(shares, snapshot.shares, (share) => share.shareId)
     remember()
   }
 
+  /** @returns unsubscribe */
+  function onChange(listener: (change: ControlChange) => void): () => void {
+    listeners.add(listener)
+    return () => listeners.delete(listener)
+  }
+
   function takeChange(change: ControlChange) {
+    for (const listener of listeners) listener(change)
     switch (change.type) {
       case 'status':
         status.value = change.status
@@ -50,6 +60,9 @@ export const useHelper = defineStore('helper', () => {
         break
       case 'topics':
         topics.value = change.topics
+        break
+      case 'wishes':
+        wishes.value = change.wishes
         break
       case 'uploads':
         uploads.value = change.uploads
@@ -147,8 +160,8 @@ export const useHelper = defineStore('helper', () => {
   }
 
   return {
-    link, isOpen, everOpen, status, settings, uploads, topics, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
-    start, stop, attach, wake, takeSnapshot, takeChange,
+    link, isOpen, everOpen, status, settings, uploads, topics, wishes, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
+    start, stop, attach, wake, takeSnapshot, takeChange, onChange,
   }
 })
 

@@ -1,4 +1,5 @@
 import type { Messages } from '../messages.ts'
+import { activity } from './activity.ts'
 import { common } from './common.ts'
 import { connection } from './connection.ts'
 import { peers } from './peers.ts'
@@ -6,4 +7,4 @@ import { settings } from './settings.ts'
 import { shell } from './shell.ts'
 import { words } from './words.ts'
 
-export const de: Messages = { common, connection, peers, settings, shell, words }
+export const de: Messages = { activity, common, connection, peers, settings, shell, words }

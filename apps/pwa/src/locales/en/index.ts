@@ -1,3 +1,4 @@
+import { activity } from './activity.ts'
 import { common } from './common.ts'
 import { connection } from './connection.ts'
 import { peers } from './peers.ts'
@@ -6,4 +7,4 @@ import { shell } from './shell.ts'
 import { words } from './words.ts'
 
 /** English, the language that texts are written in first. Forms of a counted text are separated by ` | `. */
-export const en = { common, connection, peers, settings, shell, words } as const
+export const en = { activity, common, connection, peers, settings, shell, words } as const
