@@ -12,7 +12,8 @@ import { listFiles, listShares, readFile } from './commands/files.ts'
 import { addShare, changeAudience, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
 import { addSharingCommands } from './sharing-program.ts'
 import { SWITCH_NAMES, joinTopic, leaveTopic, listTopics, showSettings } from './commands/topics.ts'
-import { changeTransfer, download, listTransfers } from './commands/transfers.ts'
+import { type DownloadOptions, changeTransfer, download, listTransfers } from './commands/transfers.ts'
+import { addQueue } from './queue-program.ts'
 import { verify } from './commands/verify.ts'
 
 /** Options of every command. */
@@ -162,10 +163,12 @@ export function buildProgram(actions: ProgramActions): Command {
     .action(helper((session, directory: string) => removeShare(session, directory)))
 
   addSharingCommands(command, helper)
-  command('download <peer/path>', 'Download a file, or a folder with everything below it.')
+  command('download <peer/path>', 'Download a file, or a folder with everything below it.').alias('get')
+    .option('--dry-run', 'only say what it would fetch: how much, what is here already, and whether it fits')
+    .option('--follow', 'then fetch what is new in the folder, too, from time to time')
     .option('--wait', 'stay until it has ended, showing progress')
-    .addHelpText('after', '\nIt goes on without this command, survives restarts, and waits for the peer while that is away.\n--json: {id}; with --wait one object as in "transfers" when it has ended')
-    .action(helper((session, target: string, options: { wait?: boolean }) => download(session, target, { wait: options.wait === true })))
+    .addHelpText('after', '\nIt goes on without this command, survives restarts, and waits for the peer while that is away.\n--json: {id}; with --wait one object as in "transfers" when it has ended;\nwith --dry-run {isDirectory, files, bytes, here: {files, bytes}, clashes, rejected, target, isRenamed, freeBytes, fits, isComplete, transferId}')
+    .action(helper((session, target: string, options: DownloadOptions) => download(session, target, options)))
   command('read <peer/path>', "Write a peer's file, or a range of it, to standard output.")
     .option('--start <byte>', 'first byte', parseByte)
     .option('--end <byte>', 'one past the last byte', parseByte)
@@ -178,6 +181,7 @@ Without LOCAL, what a download of it put on the disk. Ends with 0 if all is the 
 --json: one object per difference, {kind, path, detail} with kind different, missing, extra or unreadable; the last line is the sum,
 {state, local, files, bytes, same, different, missing, extra, unreadable}`)
     .action(helper((session, target: string, local: string | undefined, options: { quick?: boolean }) => verify(session, target, local, { quick: options.quick === true })))
+  addQueue(command('queue', 'Show and change the order and the pace of downloads.'), helper)
   command('transfers', 'List downloads.')
     .addHelpText('after', '\n--json: [{id, peer, peerName, path, state, bytes, total, reason?, target}]; peer is the whole id')
     .action(helper((session) => listTransfers(session)))

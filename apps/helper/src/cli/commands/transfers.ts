@@ -4,19 +4,28 @@ import { type TransferInfo, openControlMirror } from '@harddrive-party/protocol/
 import { CommandError, EXIT } from '../exit-codes.ts'
 import { type HelperSession, peerCalled } from '../helper-session.ts'
 import { splitPeerPath } from '../peer-reference.ts'
+import { waitWords } from '../wait-words.ts'
+import { printPreview } from './queue.ts'
 import { openProgressBar } from '../progress-bar.ts'
 import { sharePath } from '../share-path-argument.ts'
 import { escapeName, formatBytes, formatSeconds, formatTable, nameSlug } from '../text-format.ts'
 
-export async function download(session: HelperSession, target: string, { wait }: { readonly wait: boolean }): Promise<void> {
+export interface DownloadOptions {
+  readonly wait?: boolean
+  readonly dryRun?: boolean
+  readonly follow?: boolean
+}
+
+export async function download(session: HelperSession, target: string, { wait = false, dryRun = false, follow = false }: DownloadOptions): Promise<void> {
   const { api, output } = session
   const { peer: peerText, path: pathText } = splitPeerPath(target)
   if (pathText === '') throw new CommandError(EXIT.usage, 'usage', 'name a file or folder: PEER/PATH')
   const peer = await peerCalled(session, peerText)
   const path = sharePath(pathText)
+  if (dryRun) return printPreview(session, await api.previewDownload({ peerId: peer.peerId, path }))
   // A typing mistake should be told now. An offline peer cannot be asked: the wish waits for it.
   if (peer.state === 'connected') await api.list({ peerId: peer.peerId, path, recursive: false, limit: 1 }).catch(ignoreUnlessNotFound)
-  const { transferId } = await api.download({ peerId: peer.peerId, path })
+  const { transferId } = await api.download({ peerId: peer.peerId, path, ...(follow ? { follow } : {}) })
   if (wait) return await waitForTransfer(session, transferId)
   if (output.json) return output.line(JSON.stringify({ id: transferId }))
   await output.line(`Queued as ${transferId}. "hdp transfers" shows how it goes.`)
@@ -63,8 +72,10 @@ function isEnded({ state }: TransferInfo): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled'
 }
 
-function describeProgress({ state, reason, files }: TransferInfo): string {
-  if (reason !== null) return escapeName(reason.message)
+function describeProgress(transfer: TransferInfo): string {
+  const { state, files } = transfer
+  const why = waitWords(transfer, Date.now())
+  if (why !== '') return why
   if (state === 'listing') return `listing, ${files.total ?? 0} files so far`
   return files.total !== null && files.total > 1 ? `${files.done} of ${files.total} files` : ''
 }
@@ -82,10 +93,10 @@ export async function listTransfers({ api, output }: HelperSession): Promise<voi
     return
   }
   const rows = transfers.map((transfer) => {
-    const { transferId, peerName, path, state, bytes, total, bytesPerSecond, reason } = transfer
+    const { transferId, peerName, path, state, bytes, total, bytesPerSecond } = transfer
     const amount = total === null ? formatBytes(bytes) : `${formatBytes(bytes)} of ${formatBytes(total)}`
     const left = total !== null && bytesPerSecond > 0 && !isEnded(transfer) ? `${formatSeconds((total - bytes) / bytesPerSecond)} left` : ''
-    return [transferId, state, amount, bytesPerSecond > 0 ? `${formatBytes(bytesPerSecond)}/s` : '', left, `${escapeName(nameSlug(peerName))}/${escapeName(path)}`, reason === null ? '' : escapeName(reason.message)]
+    return [transferId, state, amount, bytesPerSecond > 0 ? `${formatBytes(bytesPerSecond)}/s` : '', left, `${escapeName(nameSlug(peerName))}/${escapeName(path)}`, waitWords(transfer, Date.now())]
   })
   const columns = [{ title: 'ID' }, { title: 'STATE' }, { title: 'DONE', align: 'right' }, { title: 'SPEED', align: 'right' }, { title: '' }, { title: 'PATH' }, { title: '' }] as const
   for (const line of formatTable(columns, rows)) await output.line(line)
