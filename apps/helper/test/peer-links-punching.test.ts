@@ -128,7 +128,7 @@ describe('punching for somebody known', () => {
     } as const satisfies PeerRecord
     const [hurry] = deeds(100, { type: 'learned', record, bytes: new Uint8Array(1), knockSecret: 'bb', origin: 'topic', live: true }).filter(({ type }) => type === 'punch-now')
     expect(hurry).toMatchObject({ keyHash, nat: { nat: { v4: 'random' } } })
-    expect(hurry?.type === 'punch-now' && hurry.candidates.map(({ endpoint: { host } }) => host)).toEqual(['8.8.8.8', '8.8.4.4'])
+    expect(hurry?.type === 'punch-now' && hurry.candidates.map(({ endpoint: { host } }) => host)).toEqual(['8.8.4.4', '8.8.8.8'])
   })
 })
 

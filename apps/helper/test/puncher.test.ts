@@ -196,6 +196,34 @@ describe('the end', () => {
   })
 })
 
+describe('news of where the peer is', () => {
+  const elsewhere = (number: number): PunchPeer => peerWith([{ endpoint: { host: `45.0.3.${number}`, port: 5000 }, source: 'stun' }])
+  const hostsOf = (effects: readonly PunchEffect[]): string[] => sends(effects).map(({ to }) => to.host)
+
+  it('is followed at once, also a moment after the beginning', () => {
+    const puncher = new Puncher(options())
+    expect(hostsOf(puncher.step(0, { type: 'start' }))).toEqual([PEER.host])
+    expect(hostsOf(puncher.step(400, { type: 'live-signal', theirs: elsewhere(1) }))).toEqual(['45.0.3.1'])
+    // The same again is no news: knocking goes on as it was.
+    expect(puncher.step(410, { type: 'live-signal', theirs: elsewhere(1) })).toEqual([])
+  })
+
+  it('is followed only so often', () => {
+    const puncher = new Puncher(options())
+    puncher.step(0, { type: 'start' })
+    const followed = Array.from({ length: 40 }, (_, i) => hostsOf(puncher.step(i + 1, { type: 'live-signal', theirs: elsewhere(i + 1) }))).filter((hosts) => hosts.length > 0)
+    expect(followed).toHaveLength(8)
+  })
+
+  it('turns a search to the new address', () => {
+    const puncher = new Puncher(options({ own: { nat: { v4: 'random', v6: 'unknown' }, interfaces: INTERFACES } }))
+    puncher.step(0, { type: 'start' })
+    puncher.step(5, { type: 'sockets-opened', ids: [5, 6] })
+    const shots = sends(puncher.step(400, { type: 'live-signal', theirs: elsewhere(1) })).filter(({ socket }) => socket > 0)
+    expect(shots.map(({ socket, to }) => [socket, to.host])).toEqual([[5, '45.0.3.1'], [6, '45.0.3.1']])
+  })
+})
+
 describe('an attacker who hears and copies everything', () => {
   it('gets no path to itself, little traffic, and keeps nobody apart', () => {
     for (let seed = 1; seed <= 20; seed++) {

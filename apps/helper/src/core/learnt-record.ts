@@ -41,7 +41,7 @@ export function takeRecord(self: PeerId, peer: Peer, input: RecordInput): Taken 
   }
   const meaning = meaningOf(peer, isNews, live)
   if (live && meaning !== 'dial' && meaning !== 'admit') {
-    effects.push({ type: 'punch-now', keyHash: keyHashText(peer.peerId), candidates: candidatesOf(peer), nat: natOf(peer) })
+    effects.push({ type: 'punch-now', keyHash: keyHashText(peer.peerId), candidates: candidatesOf(peer, true), nat: natOf(peer) })
   }
   return { meaning, effects }
 }

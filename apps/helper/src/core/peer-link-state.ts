@@ -156,13 +156,15 @@ export function canDial(peer: Peer): boolean {
   return peer.policy !== null && secretOf(peer) !== null && candidatesOf(peer).length > 0
 }
 
-/** Where it may be reached: what worked or was said before, then what its record says. */
-export function candidatesOf({ policy, wish, reach }: Peer): ReachCandidate[] {
-  return [
-    ...(wish?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'peer' }) as const),
-    ...(policy?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'worked' }) as const),
-    ...(reach?.record.addresses ?? []).map(({ endpoint, source }) => ({ endpoint, source: source === 'mapping' ? source : 'record' }) as const),
-  ]
+/**
+ * Where it may be reached: where a person said, what its record says, what worked before. A search for a port takes the first address on the internet.
+ * @param isLive its owner has just sent us its record: nothing is newer
+ */
+export function candidatesOf({ policy, wish, reach }: Peer, isLive = false): ReachCandidate[] {
+  const said = (wish?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'peer' }) as const)
+  const record = (reach?.record.addresses ?? []).map(({ endpoint, source }) => ({ endpoint, source: source === 'mapping' ? source : 'record' }) as const)
+  const worked = (policy?.addresses ?? []).map((endpoint) => ({ endpoint, source: 'worked' }) as const)
+  return isLive ? [...record, ...said, ...worked] : [...said, ...record, ...worked]
 }
 
 /** What stands in front of it, as far as it said so. */

@@ -436,10 +436,10 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     }
   }
 
-  #dialKnown(peer: Peer, punched = false): void {
+  #dialKnown(peer: Peer, punched = false, isLive = false): void {
     const knockSecret = secretOf(peer)
     if (knockSecret === null) return
-    const known = { wish: peer.wish, peer, candidates: candidatesOf(peer), nat: natOf(peer), knockSecret, expect: { peerId: peer.peerId }, punched, tcpPort: peer.hello?.tcpPort ?? null }
+    const known = { wish: peer.wish, peer, candidates: candidatesOf(peer, isLive), nat: natOf(peer), knockSecret, expect: { peerId: peer.peerId }, punched, tcpPort: peer.hello?.tcpPort ?? null }
     this.#startDialling({ ...known, ...zealFor(peer, this.#now) })
   }
 
@@ -459,7 +459,7 @@ export class PeerLinksMachine implements Machine<LinksInput, LinksEffect> {
     this.#effects.push(...effects)
     if (doubts) this.#doubt(doubts)
     if (meaning === 'admit') for (const link of peer.links) if (link.phase === 'asks') return this.#admit(link)
-    if (meaning === 'dial') this.#dialKnown(peer)
+    if (meaning === 'dial') this.#dialKnown(peer, false, input.live)
     if (meaning === 'retry') this.#retrySoon(peer)
   }
 

@@ -2,7 +2,7 @@
  * Opens a way through the NATs between us and one peer: knocks at its addresses, answers its knocks, searches for ports, and ends when both sides agree on
  * one path or with a reason. It does not decide whether to try at all, nor what goes over the path.
  */
-import { type Endpoint, type Hmac, type PunchPacket, PUNCH_NONCE_BYTES, addressScope, encodePunch, nobleHmac, punchKeyOf } from '@harddrive-party/protocol'
+import { type Endpoint, type Hmac, type PunchPacket, PUNCH_NONCE_BYTES, addressScope, encodePunch, formatEndpoint, nobleHmac, punchKeyOf } from '@harddrive-party/protocol'
 import type { Machine } from './machine.ts'
 import type { PunchEffect, PunchInput, PunchOptions, PunchPeer } from './punch-messages.ts'
 import { type PunchPath, PunchPaths } from './punch-paths.ts'
@@ -154,18 +154,19 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
     return this.#options.patienceMs ?? PATIENCE_MS
   }
 
-  #mayRestart(now: number): boolean {
-    if (this.#restarts >= MAX_RESTARTS || now - this.#roundAt < RESTART_GAP_MS) return false
+  /** @param isNews there is somewhere else to knock at now: that does not wait for a pause */
+  #mayRestart(now: number, isNews: boolean): boolean {
+    if (this.#restarts >= MAX_RESTARTS || (!isNews && now - this.#roundAt < RESTART_GAP_MS)) return false
     this.#restarts++
     return true
   }
 
   #onSignal(now: number, theirs: PunchPeer | undefined): void {
-    if (this.#chosen !== undefined || !this.#mayRestart(now)) return
-    if (theirs !== undefined) {
-      const fresh = planPunching(this.#options, theirs, this.#isDecider)
-      if (fresh.targets.length > 0 || fresh.search !== null) this.#plan = fresh
-    }
+    if (this.#chosen !== undefined) return
+    const fresh = theirs === undefined ? undefined : planPunching(this.#options, theirs, this.#isDecider)
+    const isUseful = fresh !== undefined && (fresh.targets.length > 0 || fresh.search !== null)
+    if (!this.#mayRestart(now, isUseful && hasOthers(fresh.targets, this.#plan.targets))) return
+    if (isUseful) this.#plan = fresh
     this.#beginRound(now)
     // Sockets that are open serve again; a fresh search knows nothing of them yet.
     if (this.#sockets.length > 0 && this.#plan.search !== null) this.#plan.search.begin(now, this.#sockets)
@@ -361,6 +362,11 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
     this.#sockets = []
     if (ids.length > 0) effects.push({ type: 'close-sockets', ids })
   }
+}
+
+function hasOthers(these: readonly Endpoint[], those: readonly Endpoint[]): boolean {
+  const known = new Set(those.map(formatEndpoint))
+  return these.some((endpoint) => !known.has(formatEndpoint(endpoint)))
 }
 
 function isSmaller(a: Uint8Array, b: Uint8Array): boolean {
