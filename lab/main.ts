@@ -80,6 +80,8 @@ function isWanted(cell: PairCell): boolean {
   if (values.quick && !cell.quick) return false
   if (values.only === undefined) return true
   const wanted = values.only.split(',')
+  const [one = '', other = one] = wanted
+  if (wanted.length <= 2) return (cell.a === one && cell.b === other) || (cell.a === other && cell.b === one)
   return wanted.includes(cell.a) && wanted.includes(cell.b)
 }
 

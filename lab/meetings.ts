@@ -96,7 +96,8 @@ function isEnded({ state }: TransferInfo): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled'
 }
 
-async function codeOf(helper: LabHelper): Promise<string> {
+/** @throws when there is none */
+export async function codeOf(helper: LabHelper): Promise<string> {
   const { value, error } = await helper.call('announceCode')
   if (value === undefined) throw new Error(`no code: ${error?.message}`)
   return (value as { code: string }).code

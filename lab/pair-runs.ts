@@ -44,10 +44,13 @@ export async function runPairCell(lab: Lab, cell: PairCell, runs: number): Promi
 }
 
 async function runAll(lab: Lab, cell: PairCell, runs: number, outcomes: MeetingOutcome[]): Promise<void> {
-  await withSites(lab, [{ ...PLACES[cell.a], line: cell.line }, { ...PLACES[cell.b], line: cell.line }], async (_sites, hosts) => {
+  await withSites(lab, [{ ...PLACES[cell.a], line: cell.line }, { ...PLACES[cell.b], line: cell.line }], async (sites, hosts) => {
     const [a, b] = hosts as [Host, Host]
+    const [home, away] = sites as [Site, Site]
     for (let run = 0; run < runs; run++) {
-      // Nothing is remembered from run to run: new identities, new ports, new mappings.
+      // Nothing is remembered from run to run: new identities, new ports, new mappings, and no full tables of routers.
+      await home.forgetFlows(away)
+      await away.forgetFlows(home)
       const outcome = await withHelpers(lab, [a, b], [PLACES[cell.a], PLACES[cell.b]], ([first, second]) => meet(first as LabHelper, second as LabHelper, lab.file, cell.exchange, cell.skewMs))
       lab.tell(`  ${cell.a} | ${cell.b}${cell.note === '' ? '' : ` (${cell.note})`} run ${run + 1}: ${outcome.ok ? `connected in ${round(outcome.connectedMs)} ms, first byte at ${round(outcome.firstByteMs)} ms, ${outcome.path}` : `${outcome.reason} (${round(outcome.failedMs)} ms)`}`)
       outcomes.push(outcome)
@@ -60,12 +63,12 @@ export async function withSites<T>(lab: Lab, specs: readonly SiteSpec[], action:
   const sites: Site[] = []
   const hosts: Host[] = []
   try {
-    for (const spec of specs) sites.push(await buildSite(`s${lab.nextSite()}`, sites.length + 1, spec))
+    for (const spec of specs) sites.push(await buildSite(`s${lab.nextSite()}`, sites.length + 1, spec, sites.at(-1)))
     hosts.push(...(await Promise.all(sites.flatMap((site) => site.hosts.map(openHost)))))
     return await action(sites, hosts)
   } finally {
     await Promise.all(hosts.map((host) => host.close()))
-    for (const site of sites) await site.remove()
+    for (const site of sites.toReversed()) await site.remove()
   }
 }
 

@@ -2,10 +2,24 @@
 import { type LabHelper, monotonicNow, peerOf, startHelper, waitUntil } from './helpers.ts'
 import type { Host } from './hosts.ts'
 import type { Lab } from './lab.ts'
-import { fetchFrom, meet } from './meetings.ts'
+import { awaitDownload, fetchFrom, meet, startDownload } from './meetings.ts'
 import { withHelpers, withSites } from './pair-runs.ts'
 import { BROKER_URL, startBroker } from './services.ts'
 import type { Site, SiteSpec } from './sites.ts'
+
+export interface Scenario {
+  readonly name: string
+  /** For `ms`, the median of all runs. */
+  readonly limitMs: number | null
+  readonly quick: boolean
+  /** Programs without which it is skipped. */
+  readonly programs: readonly string[]
+  /** Options of `hdp start` without which it is skipped. */
+  readonly flags: readonly string[]
+  /** Needs lines that can be slow or broken. */
+  readonly lines: boolean
+  run(lab: Lab): Promise<ScenarioOutcome>
+}
 
 export interface ScenarioOutcome {
   readonly ok: boolean
@@ -13,6 +27,16 @@ export interface ScenarioOutcome {
   readonly ms: number | null
   /** What was wrong, or worth knowing. */
   readonly detail: string
+}
+
+/** A round trip of 60 ms between two homes. */
+export const LINE = { delayMs: 15 } as const
+
+/** At this rate a transfer is under way for long enough to disturb it. */
+export const SLOW_LINE = { delayMs: 15, kbitPerSecond: 40_000 } as const
+
+export function scenario(name: string, options: Partial<Omit<Scenario, 'name' | 'run'>>, run: Scenario['run']): Scenario {
+  return { name, limitMs: null, quick: false, programs: [], flags: [], lines: false, run, ...options }
 }
 
 type Pair = readonly [LabHelper, LabHelper]
@@ -75,4 +99,25 @@ export function fromMeeting(meeting: { ok: boolean; connectedMs: number | null; 
   if (!ok) return { ok, ms: null, detail: reason ?? 'no reason' }
   const elsewhere = path !== undefined && meeting.path !== path
   return { ok: !elsewhere, ms: connectedMs, detail: `${elsewhere ? 'connected by another way: ' : ''}${meeting.path}, first byte at ${Math.round(firstByteMs ?? 0)} ms` }
+}
+
+/** A download that something happens to must end by itself, whole. @returns with the time from what happened until bytes come again */
+export async function disturbDownload(lab: Lab, a: LabHelper, b: LabHelper, disturb: () => Promise<void> | undefined): Promise<ScenarioOutcome> {
+  const large = await lab.largeFile()
+  const transferId = await startDownload(a, b.peerId, large.path)
+  if (transferId.startsWith('!')) return { ok: false, ms: null, detail: transferId.slice(1) }
+  const bytes = () => waitUntil(a, ({ transfers }) => transfers.find((known) => known.transferId === transferId && known.bytes > large.content.length / 8), 20_000)
+  if ((await bytes()) === undefined) return { ok: false, ms: null, detail: 'the download did not get going' }
+  await disturb()
+  const happenedAt = monotonicNow()
+  const before = await bytesOf(a, transferId)
+  if (before >= large.content.length) return { ok: false, ms: null, detail: 'the download was over before anything happened' }
+  const again = await waitUntil(a, ({ transfers }) => transfers.find((known) => known.transferId === transferId && (known.bytes > before || known.state === 'done')), 90_000)
+  const ms = again === undefined ? null : monotonicNow() - happenedAt
+  const problem = await awaitDownload(a, transferId, large, 60_000)
+  return { ok: problem === undefined, ms, detail: problem ?? `goes on after ${Math.round(ms ?? 0)} ms` }
+}
+
+async function bytesOf(helper: LabHelper, transferId: string): Promise<number> {
+  return (await helper.snapshot()).transfers.find((transfer) => transfer.transferId === transferId)?.bytes ?? 0
 }

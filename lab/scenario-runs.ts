@@ -3,7 +3,7 @@ import type { Lab } from './lab.ts'
 import { installed } from './namespaces.ts'
 import { RUNS_FOR_TIMES, quantile } from './pair-runs.ts'
 import type { ScenarioOutcome } from './scenario-parts.ts'
-import type { Scenario } from './scenarios.ts'
+import type { Scenario } from './scenario-parts.ts'
 import { chooseWanMethod } from './wan-lines.ts'
 
 export interface ScenarioResult {

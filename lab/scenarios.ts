@@ -1,31 +1,15 @@
 /** What happens to people besides meeting: their router restarts, the line breaks, a server is gone. Each scenario is told by one function. */
 import { type LabHelper, monotonicNow, peerOf, waitUntil } from './helpers.ts'
 import type { Host } from './hosts.ts'
-import type { Lab } from './lab.ts'
-import { awaitDownload, fetchFrom, meet, startDownload } from './meetings.ts'
+import { FRIEND_SCENARIOS } from './friend-scenarios.ts'
+import { fetchFrom, meet } from './meetings.ts'
 import { withHelpers, withSites } from './pair-runs.ts'
-import { type ScenarioOutcome, fromMeeting, fromTopic, startAll, stopAll, withBroker, withCodes, withTopic } from './scenario-parts.ts'
+import { type Scenario, LINE, SLOW_LINE, disturbDownload, fromMeeting, fromTopic, scenario, startAll, stopAll, withBroker, withCodes, withTopic } from './scenario-parts.ts'
 import { BROKER_URL, startAvahi, startCoturn } from './services.ts'
 import { inside } from './namespaces.ts'
 import { STUN_ADDRESSES } from './places.ts'
 import { STUN_PORT } from './stun-responder.ts'
 import type { Site, SiteSpec } from './sites.ts'
-
-export interface Scenario {
-  readonly name: string
-  /** For `ms`, the median of all runs. */
-  readonly limitMs: number | null
-  readonly quick: boolean
-  /** Programs without which it is skipped. */
-  readonly programs: readonly string[]
-  /** Options of `hdp start` without which it is skipped. */
-  readonly flags: readonly string[]
-  /** Needs lines that can be slow or broken. */
-  readonly lines: boolean
-  run(lab: Lab): Promise<ScenarioOutcome>
-}
-
-const LINE = { delayMs: 15 } as const
 
 /** What strangers might say: noise, a question to a STUN server, a version of QUIC that does not exist, an initial packet of one that does. */
 const STRANGE_DATAGRAMS = [
@@ -33,13 +17,6 @@ const STRANGE_DATAGRAMS = [
   `c0babababa08${'11'.repeat(8)}08${'22'.repeat(8)}${'00'.repeat(1180)}`,
   `c00000000108${'11'.repeat(8)}08${'22'.repeat(8)}004480${'00'.repeat(1170)}`,
 ]
-
-/** At this rate a transfer is under way for long enough to disturb it. */
-const SLOW_LINE = { delayMs: 15, kbitPerSecond: 40_000 } as const
-
-function scenario(name: string, options: Partial<Omit<Scenario, 'name' | 'run'>>, run: Scenario['run']): Scenario {
-  return { name, limitMs: null, quick: false, programs: [], flags: [], lines: false, run, ...options }
-}
 
 export const SCENARIOS: readonly Scenario[] = [
   scenario('same LAN, by code', { quick: true, limitMs: 1_000 }, (lab) =>
@@ -182,6 +159,7 @@ export const SCENARIOS: readonly Scenario[] = [
   disturbed('the host gets another address on its LAN, both behind routers, same topic', [{ kind: 'port', line: SLOW_LINE }, { kind: 'port', line: SLOW_LINE }], { topic: true }, ([site]) => site?.changeHostAddress(0)),
   outage(10_000, true),
   outage(60_000, false),
+  ...FRIEND_SCENARIOS,
 ]
 
 /** A download that something happens to must end by itself, whole. `ms` is from what happened until bytes come again. */
@@ -191,21 +169,7 @@ function disturbed(
 ): Scenario {
   const needs = topic ? { programs: ['mosquitto'], flags: ['--topic'] } : {}
   return scenario(name, { quick, lines: true, limitMs, ...needs }, async (lab) => {
-    const large = await lab.largeFile()
-    const during = async (a: LabHelper, b: LabHelper, sites: readonly Site[]): Promise<ScenarioOutcome> => {
-      const transferId = await startDownload(a, b.peerId, large.path)
-      if (transferId.startsWith('!')) return { ok: false, ms: null, detail: transferId.slice(1) }
-      const bytes = () => waitUntil(a, ({ transfers }) => transfers.find((known) => known.transferId === transferId && known.bytes > large.content.length / 8), 20_000)
-      if ((await bytes()) === undefined) return { ok: false, ms: null, detail: 'the download did not get going' }
-      await disturb(sites)
-      const happenedAt = monotonicNow()
-      const before = await bytesOf(a, transferId)
-      if (before >= large.content.length) return { ok: false, ms: null, detail: 'the download was over before anything happened' }
-      const again = await waitUntil(a, ({ transfers }) => transfers.find((known) => known.transferId === transferId && (known.bytes > before || known.state === 'done')), 90_000)
-      const ms = again === undefined ? null : monotonicNow() - happenedAt
-      const problem = await awaitDownload(a, transferId, large, 60_000)
-      return { ok: problem === undefined, ms, detail: problem ?? `goes on after ${Math.round(ms ?? 0)} ms` }
-    }
+    const during = (a: LabHelper, b: LabHelper, sites: readonly Site[]) => disturbDownload(lab, a, b, () => disturb(sites))
     const act = topic ? withTopic : withCodes
     return topic ? withBroker(() => act(lab, specs, ([a, b], sites) => during(a, b, sites))) : act(lab, specs, ([a, b], sites) => during(a, b, sites))
   })
@@ -218,10 +182,6 @@ function outage(lengthMs: number, quick: boolean): Scenario {
     await new Promise((resolve) => setTimeout(resolve, lengthMs))
     await site?.cut(false)
   })
-}
-
-async function bytesOf(helper: LabHelper, transferId: string): Promise<number> {
-  return (await helper.snapshot()).transfers.find((transfer) => transfer.transferId === transferId)?.bytes ?? 0
 }
 
 /** Asks for a new flow again and again while something goes on. @returns the longest time that none came through */

@@ -13,6 +13,8 @@ export interface SiteSpec {
   readonly kind: NatKindName
   /** A second NAT between the home and the internet, with 100.64/10 between the two. */
   readonly carrier?: NatKindName
+  /** Customer of the carrier of the site before, with its line and public address. */
+  readonly sameCarrier?: boolean
   /** Default 1. They share the router's LAN. */
   readonly hosts?: number
   /** Absent: the site has IPv4 only. */
@@ -37,6 +39,8 @@ export interface Site {
   readonly hosts: readonly string[]
   /** Where its hosts are seen from on the internet, IPv4. */
   readonly publicAddress: string
+  /** Between its router and its carrier, the first three numbers. */
+  readonly carrierNetwork: string
   readonly ipv6Addresses: readonly string[]
   /** Changes the line to the internet. */
   setLine(quality: WanQuality): Promise<void>
@@ -84,10 +88,14 @@ export async function buildInternet(): Promise<void> {
   ])
 }
 
-/** @param index 1 to 99, and one site's alone */
-export async function buildSite(name: string, index: number, spec: SiteSpec): Promise<Site> {
+/**
+ * @param index 1 to 99, and one site's alone
+ * @param before for `sameCarrier`
+ */
+export async function buildSite(name: string, index: number, spec: SiteSpec, before?: Site): Promise<Site> {
+  if (spec.sameCarrier === true) return buildCustomer(name, index, spec, before)
   const router = `${name}-router`
-  const carrier = spec.carrier === undefined ? undefined : `${name}-carrier`
+  const carrier = spec.carrier === undefined ? undefined : carrierOf(name)
   const hosts = Array.from({ length: spec.hosts ?? 1 }, (_, host) => `${name}-host${host}`)
   const namespaces = [...hosts, router, ...(carrier === undefined ? [] : [carrier])]
   for (const namespace of namespaces) await addNamespace(namespace)
@@ -106,24 +114,10 @@ export async function buildSite(name: string, index: number, spec: SiteSpec): Pr
   if (routed) await inside(outer, 'sysctl', ['-qw', 'net.ipv4.conf.wan.proxy_arp=1'])
 
   if (carrier !== undefined) {
-    await addCable({ ns: carrier, device: 'lan' }, { ns: router, device: 'wan' })
-    await forward(router)
-    await ip(carrier, ['link set lan up', `addr add 100.64.${index}.1/24 dev lan`, 'addr add fe80::1/64 dev lan nodad', `route add ${v6}::/64 via fe80::2 dev lan`])
-    await ip(router, ['link set wan up', `addr add 100.64.${index}.2/24 dev wan`, 'addr add fe80::2/64 dev wan nodad', `route add default via 100.64.${index}.1`, 'route add default via fe80::1 dev wan'])
+    await addBridge(carrier, [`addr add 100.64.${index}.1/24 dev lan`, 'addr add fe80::1/64 dev lan nodad', `route add ${v6}::/64 via fe80::2 dev lan`])
+    await addCustomer(carrier, router, `100.64.${index}`, 2)
   }
-  await ip(router, [
-    'link add lan type bridge', 'link set lan up', `addr add ${prefix}.1/24 dev lan`, ...(spec.ipv6 === undefined ? [] : [`addr add ${v6}::1/64 dev lan nodad`]),
-  ])
-  // Frames between hosts are none of the router's business, or its rules would change them.
-  await inside(router, 'sh', ['-c', 'sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 2>/dev/null || true'])
-  for (const [number, host] of hosts.entries()) {
-    await addCable({ ns: router, device: `port${number}` }, { ns: host, device: 'eth0' })
-    await ip(router, [`link set port${number} master lan`, `link set port${number} up`])
-    await ip(host, [
-      'link set eth0 up', `addr add ${prefix}.${10 + number}/24 dev eth0`, `route add default via ${prefix}.1`,
-      ...(spec.ipv6 === undefined ? [] : [`addr add ${v6}::${10 + number}/64 dev eth0 nodad`, `route add default via ${v6}::1`]),
-    ])
-  }
+  await addHosts(router, hosts, prefix, spec.ipv6 === undefined ? undefined : v6)
   if (spec.flowSeconds !== undefined) {
     const [unanswered, answered] = spec.flowSeconds
     for (const ns of [router, outer]) await inside(ns, 'sysctl', ['-qw', `net.netfilter.nf_conntrack_udp_timeout=${unanswered}`, `net.netfilter.nf_conntrack_udp_timeout_stream=${answered}`])
@@ -132,7 +126,7 @@ export async function buildSite(name: string, index: number, spec: SiteSpec): Pr
   const mapper = spec.mapping === true ? await startPortMapper({ router, ipv6: spec.ipv6 !== undefined }) : undefined
 
   const site: Site = {
-    name, spec, router, hosts,
+    name, spec, router, hosts, carrierNetwork: `100.64.${index}`,
     get publicAddress() {
       return routed ? `${prefix}.10` : wan
     },
@@ -193,6 +187,65 @@ export async function buildSite(name: string, index: number, spec: SiteSpec): Pr
     }
   }
 
+}
+
+function carrierOf(site: string): string {
+  return `${site}-carrier`
+}
+
+/** A home behind a carrier that is there already: a router of its own, the rest is its neighbour's. */
+async function buildCustomer(name: string, index: number, spec: SiteSpec, neighbour: Site | undefined): Promise<Site> {
+  if (neighbour?.spec.carrier === undefined) throw new Error('the site before has no carrier')
+  const router = `${name}-router`
+  const hosts = Array.from({ length: spec.hosts ?? 1 }, (_, host) => `${name}-host${host}`)
+  for (const namespace of [...hosts, router]) await addNamespace(namespace)
+  const home = await addCustomer(carrierOf(neighbour.name), router, neighbour.carrierNetwork, index + 1)
+  await addHosts(router, hosts, '192.168.1', undefined)
+  const { kind, input = 'drop' } = spec
+  await nft(router, formatRouterRules({ kind, publicAddress: home, input, ipv6: 'firewall', firstPort: 20_000 }))
+  return {
+    ...neighbour, name, spec, router, hosts, ipv6Addresses: [],
+    publicAddress: neighbour.publicAddress,
+    setLine: notOurs, cut: notOurs, changePublicAddress: notOurs, changeHostAddress: notOurs,
+    forgetFlows: () => dropFlows(router, []),
+    reboot: () => dropFlows(router, []),
+    remove: async () => {
+      for (const namespace of [...hosts, router]) await removeNamespace(namespace)
+    },
+  }
+}
+
+function notOurs(): Promise<never> {
+  return Promise.reject(new Error("this is the neighbour's"))
+}
+
+/** Connects a home's router to its carrier. @returns its address there */
+async function addCustomer(carrier: string, router: string, network: string, number: number): Promise<string> {
+  const port = `home${number}`
+  const address = `${network}.${number}`
+  await addCable({ ns: carrier, device: port }, { ns: router, device: 'wan' })
+  await ip(carrier, [`link set ${port} master lan`, `link set ${port} up`])
+  await forward(router)
+  await ip(router, ['link set wan up', `addr add ${address}/24 dev wan`, 'addr add fe80::2/64 dev wan nodad', `route add default via ${network}.1`, 'route add default via fe80::1 dev wan'])
+  return address
+}
+
+/** The inner side of a router. Frames between those on it are none of the router's business, or its rules would change them. */
+async function addBridge(router: string, settings: readonly string[]): Promise<void> {
+  await ip(router, ['link add lan type bridge', 'link set lan up', ...settings])
+  await inside(router, 'sh', ['-c', 'sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 2>/dev/null || true'])
+}
+
+async function addHosts(router: string, hosts: readonly string[], prefix: string, v6: string | undefined): Promise<void> {
+  await addBridge(router, [`addr add ${prefix}.1/24 dev lan`, ...(v6 === undefined ? [] : [`addr add ${v6}::1/64 dev lan nodad`])])
+  for (const [number, host] of hosts.entries()) {
+    await addCable({ ns: router, device: `port${number}` }, { ns: host, device: 'eth0' })
+    await ip(router, [`link set port${number} master lan`, `link set port${number} up`])
+    await ip(host, [
+      'link set eth0 up', `addr add ${prefix}.${10 + number}/24 dev eth0`, `route add default via ${prefix}.1`,
+      ...(v6 === undefined ? [] : [`addr add ${v6}::${10 + number}/64 dev eth0 nodad`, `route add default via ${v6}::1`]),
+    ])
+  }
 }
 
 async function forward(ns: string): Promise<void> {
