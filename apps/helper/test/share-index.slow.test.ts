@@ -107,6 +107,10 @@ function rescan(shareId: string, directory: string, which: RescanOptions['which'
   return change === undefined ? undefined : { change, generation: writer.update(shareId, table, change, 2) }
 }
 
+function byPath(a: Entry, b: Entry): number {
+  return compareTreeOrder(a.path, b.path)
+}
+
 /** Every entry that fits is found once, and in the order of results. */
 async function expectFound(entries: readonly Entry[], search: string, limit: number): Promise<void> {
   const query = parseSearch(search)
@@ -115,7 +119,6 @@ async function expectFound(entries: readonly Entry[], search: string, limit: num
     return rank === undefined ? [] : [{ rank, entry }]
   })
   const found = await all({ path: path('Share'), recursive: true, search }, limit)
-  const byPath = (a: Entry, b: Entry) => compareTreeOrder(a.path, b.path)
   expect(found.toSorted(byPath)).toEqual(ranked.map(({ entry }) => entry).toSorted(byPath))
   const ranks = new Map(ranked.map(({ rank, entry }) => [entry.path, rank]))
   const keys = found.map((entry) => [ranks.get(entry.path)!, -sizeKeyOf(entry.size), -timeKeyOf(entry.mtime)])

@@ -48,6 +48,7 @@ const TRANSFER = v.strictObject({
 const SHARE = v.strictObject({
   shareId: v.pipe(v.string(), v.nonEmpty()), name: v.pipe(v.string(), v.nonEmpty()), directory: v.string(), state: v.picklist(['scanning', 'ready', 'missing']),
   files: count, directories: count, bytes: count, skipped: count, scannedAt: nullable(count),
+  progress: v.exactOptional(nullable(v.strictObject({ files: count, directories: count, bytes: count }))), watching: v.exactOptional(v.picklist(['on', 'preparing', 'rescans'])),
 })
 const TOPIC = v.strictObject({ topic: v.pipe(v.string(), v.nonEmpty()), members: v.array(hex64) })
 const sentence = v.pipe(v.string(), v.regex(/^[A-Z].*[.!?]$/))
@@ -228,7 +229,7 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       const transfer = { transferId: 'nothing' }
       for (const method of ['cancel', 'retry', 'downloadedFileUrl'] as const) await failsWith('not-found', api[method](transfer))
       await failsWith('not-found', api.transferFiles({ ...transfer, limit: 1 }))
-      for (const method of ['removeShare', 'rescanShare'] as const) await failsWith('not-found', api[method]({ shareId: 'nothing' }))
+      for (const method of ['removeShare', 'rescanShare', 'cancelScan'] as const) await failsWith('not-found', api[method]({ shareId: 'nothing' }))
       await failsWith('not-found', api.revokeDevice({ deviceId: STRANGER }))
     })
 

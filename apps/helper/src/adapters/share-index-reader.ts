@@ -57,6 +57,13 @@ export function openShareIndexReader(options: { readonly directory: string; read
       const states = visibleOf(shares, visible).map((root) => ({ root, generation: readGeneration(tables, root) }))
       return JSON.stringify(states.map(({ root, generation }) => [root.shareId, root.name, generation?.generation, generation?.revision]))
     },
+    directories: function* (shareId) {
+      tables.root.resetReadTxn()
+      const generation = readGeneration(tables, { shareId })
+      if (generation === undefined) return
+      const table = loadDirectories(tables, generation)
+      for (let id = 0; id < table.count; id++) if (table.isLive(id)) yield table.parts(id).join('/')
+    },
     setShares: (next) => {
       shares = sortShares(next)
     },

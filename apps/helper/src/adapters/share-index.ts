@@ -23,6 +23,8 @@ export interface ShareIndexReader {
   find(path: SharePath, options?: Visibility): { readonly entry: Entry; readonly root: SharedRoot; readonly file: string } | undefined
   /** Of all shares that may be seen: another text when something about them has changed. */
   state(options?: Visibility): string
+  /** Paths of a share's directories below its own, which is `''` and comes first. */
+  directories(shareId: string): Iterable<string>
   /** The shares changed. */
   setShares(shares: readonly SharedRoot[]): void
   close(): Promise<void>

@@ -38,6 +38,8 @@ export interface ScanOutcome {
   readonly generation: Generation
   /** Directories that came and went, as paths below the share's own; null = any may have. */
   readonly directories: { readonly added: readonly string[]; readonly removed: readonly string[] } | null
+  /** How long it kept the disk busy. */
+  readonly tookMs: number
 }
 
 /** More directories than this are not told one by one. */
@@ -54,7 +56,9 @@ function serve(port: MessagePort, { indexDirectory, abort }: ScanWorkerData): vo
   const onProgress = (counts: ScanCounts) => post({ kind: 'progress', counts })
   const run = (message: ToScanWorker) => {
     if (message.kind === 'scan') {
-      post({ kind: 'scanned', outcome: rescan(writer, message, { isAborted, onProgress }) ?? scanWhole(writer, message, { isAborted, onProgress }) })
+      const began = performance.now()
+      const found = rescan(writer, message, { isAborted, onProgress }) ?? scanWhole(writer, message, { isAborted, onProgress })
+      post({ kind: 'scanned', outcome: { ...found, tookMs: performance.now() - began } })
       writer.sweep(message.shareIds)
     } else if (message.kind === 'sweep') {
       writer.sweep(message.shareIds)
@@ -78,14 +82,14 @@ interface Hooks {
   readonly onProgress: (counts: ScanCounts) => void
 }
 
-function scanWhole(writer: ShareIndexWriter, { shareId, directory, excluded, now }: Scan, hooks: Hooks): ScanOutcome {
+function scanWhole(writer: ShareIndexWriter, { shareId, directory, excluded, now }: Scan, hooks: Hooks): Omit<ScanOutcome, 'tookMs'> {
   const generation = writer.begin(shareId)
   const result = scanTree({ directory, excluded, onDirectory: (found) => generation.put(found), ...hooks })
   return { generation: generation.commit(result, now), directories: null }
 }
 
 /** @returns undefined when everything is to be scanned */
-function rescan(writer: ShareIndexWriter, { shareId, directory, excluded, extent, now }: Scan, hooks: Hooks): ScanOutcome | undefined {
+function rescan(writer: ShareIndexWriter, { shareId, directory, excluded, extent, now }: Scan, hooks: Hooks): Omit<ScanOutcome, 'tookMs'> | undefined {
   const generation = writer.current(shareId)
   if (extent === 'whole' || generation === undefined || generation.dead > SOME_DEAD + generation.files * MAX_DEAD_SHARE) return undefined
   const table = writer.directories(generation)

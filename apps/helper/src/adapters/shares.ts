@@ -7,10 +7,13 @@ import { basename, dirname, sep } from 'node:path'
 import type { Shares } from '../control/services.ts'
 import { distinctName } from '../core/share-view.ts'
 import type { SharedRoot } from '../network/network-api.ts'
+import type { ShareIndexReader } from './share-index.ts'
 import { openShareIndexReader } from './share-index-reader.ts'
 import { type Generation, decodeGeneration, openShareIndexTables } from './share-index-tables.ts'
 import { type ShareScanQueue, openShareScanQueue } from './share-scan-queue.ts'
+import type { ScanExtent } from './share-scan-worker.ts'
 import type { ScanCounts } from './share-scanner.ts'
+import { type ShareUpkeep, type ShareUpkeepOptions, openShareUpkeep } from './share-upkeep.ts'
 import type { Store, Table } from './store.ts'
 
 /**
@@ -25,6 +28,8 @@ export interface SharesOptions {
   readonly onChange: (change: ShareChange) => void
   /** The scan worker's module; absent = the bundle beside this one. */
   readonly workerUrl?: URL
+  /** For tests: how changes are noticed. */
+  readonly upkeep?: Pick<ShareUpkeepOptions, 'times' | 'watch'>
   readonly log?: (message: string) => void
 }
 
@@ -40,7 +45,10 @@ interface Share {
   /** Of the last finished scan; while the first one runs, what it has found so far. */
   counts: ScanCounts
   scannedAt: number | null
+  /** What the scan that runs has seen. */
+  progress: ScanCounts | null
   reportedAt: number
+  readonly upkeep: ShareUpkeep
 }
 
 const NOTHING: ScanCounts = { files: 0, directories: 0, bytes: 0, skipped: 0 }
@@ -53,16 +61,16 @@ export async function openShares(options: SharesOptions): Promise<Shares> {
   const table = options.store.table<SharedDirectory>('shares', decodeSharedDirectory)
   const known = table.entries().map(({ value }) => value)
   const shares = new Map<string, Share>()
-  for (const [shareId, generation] of await readGenerations(options.indexDirectory, known)) {
-    const root = known.find((candidate) => candidate.shareId === shareId)
-    if (root !== undefined) shares.set(shareId, { root, state: 'scanning', counts: generation ?? NOTHING, scannedAt: generation?.scannedAt ?? null, reportedAt: 0 })
-  }
   const reader = openShareIndexReader({ directory: options.indexDirectory, shares: known })
   const queue = openShareScanQueue({
     indexDirectory: options.indexDirectory,
     workerUrl: options.workerUrl ?? new URL('./share-scan-worker.js', import.meta.url),
   })
-  const registry = new Registry(options, storage, table, shares, reader.setShares.bind(reader), queue)
+  const registry = new Registry(options, storage, table, shares, reader, queue)
+  for (const [shareId, generation] of await readGenerations(options.indexDirectory, known)) {
+    const root = known.find((candidate) => candidate.shareId === shareId)
+    if (root !== undefined) shares.set(shareId, registry.makeShare(root, generation))
+  }
   for (const share of shares.values()) registry.scanInBackground(share)
   let closing: Promise<void> | undefined
   return {
@@ -70,9 +78,13 @@ export async function openShares(options: SharesOptions): Promise<Shares> {
     roots: () => registry.roots(),
     add: (directory, name, prepare) => registry.add(directory, name, prepare),
     remove: (shareId) => registry.remove(shareId),
-    rescan: (shareId) => registry.rescan(shareId),
+    rescan: (shareId, options) => registry.rescan(shareId, options?.quick === true ? 'quick' : 'deep'),
+    cancelScan: (shareId) => registry.cancelScan(shareId),
     list: (request) => reader.list(request),
-    close: () => (closing ??= queue.close().then(() => reader.close())),
+    close: () => {
+      for (const share of shares.values()) share.upkeep.close()
+      return (closing ??= queue.close().then(() => reader.close()))
+    },
   }
 }
 
@@ -81,18 +93,18 @@ class Registry {
   readonly #storage: string
   readonly #table: Table<SharedDirectory>
   readonly #shares: Map<string, Share>
-  readonly #setShares: (roots: readonly SharedRoot[]) => void
+  readonly #reader: ShareIndexReader
   readonly #queue: ShareScanQueue
 
   constructor(
-    options: SharesOptions, storage: string, table: Table<SharedDirectory>, shares: Map<string, Share>, setShares: (roots: readonly SharedRoot[]) => void,
+    options: SharesOptions, storage: string, table: Table<SharedDirectory>, shares: Map<string, Share>, reader: ShareIndexReader,
     queue: ShareScanQueue,
   ) {
     this.#options = options
     this.#storage = storage
     this.#table = table
     this.#shares = shares
-    this.#setShares = setShares
+    this.#reader = reader
     this.#queue = queue
   }
 
@@ -109,7 +121,7 @@ class Registry {
     const baseName = baseNameOf(directory, name)
     const taken = new Set([...this.#shares.values()].map((share) => collisionKey(share.root.name)))
     const root: SharedDirectory = { shareId, name: distinctName(baseName, taken), baseName, directory, addedAt: this.#nextAddedAt() }
-    const share: Share = { root, state: 'scanning', counts: NOTHING, scannedAt: null, reportedAt: 0 }
+    const share = this.makeShare(root, undefined)
     this.#shares.set(shareId, share)
     try {
       await prepare?.(shareId)
@@ -119,65 +131,92 @@ class Registry {
       if (cause instanceof CodedError) throw cause
       throw new CodedError('disk-error', 'the share could not be stored', { cause })
     }
-    this.#setShares(this.roots())
+    this.#reader.setShares(this.roots())
     this.scanInBackground(share)
     this.#report(share)
     return infoOf(share)
   }
 
   async remove(shareId: string): Promise<void> {
-    this.#get(shareId)
+    const share = this.#get(shareId)
     await this.#table.remove(shareId)
     this.#shares.delete(shareId)
-    this.#setShares(this.roots())
+    this.#reader.setShares(this.roots())
+    share.upkeep.close()
     this.#queue.cancel(shareId)
     this.#options.onChange({ type: 'share-removed', shareId })
     this.#queue.sweep(() => [...this.#shares.keys()]).catch((error: unknown) => this.#log(`the index of a removed share stays for now: ${String(error)}`))
   }
 
-  async rescan(shareId: string): Promise<ShareInfo> {
+  async rescan(shareId: string, extent: ScanExtent): Promise<ShareInfo> {
     const share = this.#get(shareId)
-    await this.#scan(share)
+    await this.#scan(share, extent)
     return infoOf(share)
   }
 
-  scanInBackground(share: Share): void {
-    this.#scan(share).catch((error: unknown) => {
+  cancelScan(shareId: string): void {
+    this.#get(shareId)
+    this.#queue.cancel(shareId)
+  }
+
+  makeShare(root: SharedDirectory, generation: Generation | undefined): Share {
+    const share: Share = {
+      root, state: 'scanning', counts: generation ?? NOTHING, scannedAt: generation?.scannedAt ?? null, progress: null, reportedAt: 0,
+      upkeep: openShareUpkeep({
+        ...this.#options.upkeep,
+        directory: root.directory,
+        directories: () => this.#reader.directories(root.shareId),
+        rescan: (extent) => this.scanInBackground(share, extent),
+        onChange: () => this.#report(share),
+      }),
+    }
+    return share
+  }
+
+  scanInBackground(share: Share, extent: ScanExtent = 'deep'): void {
+    this.#scan(share, extent).catch((error: unknown) => {
       const stopped = error instanceof CodedError && (error.code === 'aborted' || error.code === 'closed')
       if (!stopped) this.#log(`${share.root.name}: ${String(error)}`)
     })
   }
 
   /** Resolves when the scan has ended, also when the directory turned out to be missing. */
-  async #scan(share: Share): Promise<void> {
+  async #scan(share: Share, extent: ScanExtent): Promise<void> {
     const { shareId, directory } = share.root
-    share.state = 'scanning'
-    this.#report(share)
+    const wasMissing = share.state === 'missing'
+    // A look at single directories is over before anybody could read that it goes on, and one for a folder that is away mostly finds it so.
+    const isSeen = !wasMissing && (extent === 'deep' || extent === 'whole')
+    if (isSeen) share.state = 'scanning'
+    if (isSeen) this.#report(share)
     try {
-      const { generation } = await this.#queue.scan({
+      const outcome = await this.#queue.scan({
         shareId,
         directory,
-        extent: 'deep',
+        extent,
         excluded: [this.#storage],
         shareIds: () => [...this.#shares.keys()],
         onProgress: (counts) => this.#progress(share, counts),
       })
       share.state = 'ready'
-      share.counts = generation
-      share.scannedAt = generation.scannedAt
+      share.counts = outcome.generation
+      share.scannedAt = outcome.generation.scannedAt
+      if (this.#shares.get(shareId) === share) share.upkeep.scanned(outcome, extent)
     } catch (error) {
       if (!(error instanceof CodedError)) throw error
       // The old index stays: a drive that is not plugged in comes back.
       share.state = error.code === 'not-found' ? 'missing' : 'ready'
-      if (error.code !== 'not-found') throw error
+      if (error.code === 'not-found') share.upkeep.missing()
+      else throw error
     } finally {
+      share.progress = null
       this.#report(share)
     }
   }
 
   #progress(share: Share, counts: ScanCounts): void {
-    if (share.scannedAt !== null) return
-    share.counts = counts
+    if (share.state !== 'scanning') return
+    share.progress = counts
+    if (share.scannedAt === null) share.counts = counts
     const now = Date.now()
     if (now - share.reportedAt < PROGRESS_INTERVAL_MS) return
     share.reportedAt = now
@@ -216,9 +255,9 @@ function byAge(a: Share, b: Share): number {
   return a.root.addedAt - b.root.addedAt
 }
 
-function infoOf({ root, state, counts, scannedAt }: Share): ShareInfo {
+function infoOf({ root, state, counts, scannedAt, progress, upkeep }: Share): ShareInfo {
   const { files, directories, bytes, skipped } = counts
-  return { shareId: root.shareId, name: root.name, directory: root.directory, state, files, directories, bytes, skipped, scannedAt }
+  return { shareId: root.shareId, name: root.name, directory: root.directory, state, files, directories, bytes, skipped, scannedAt, watching: upkeep.watching, progress: progress === null ? null : { files: progress.files, directories: progress.directories, bytes: progress.bytes } }
 }
 
 /** @returns absolute and real @throws CodedError `not-found`, `unreadable` */

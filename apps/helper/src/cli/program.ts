@@ -8,6 +8,7 @@ import type { HelperSession } from './helper-session.ts'
 import type { AutostartWish } from './commands/autostart.ts'
 import { showDoctor } from './commands/doctor.ts'
 import { type PeerDecision, connectPeer, decideAboutPeer, listPeers, pingPeer } from './commands/peers.ts'
+import { rescanShare } from './commands/share-scans.ts'
 import { listFiles, listShares, readFile } from './commands/files.ts'
 import { addShare, changeAudience, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
 import { addSharingCommands } from './sharing-program.ts'
@@ -161,6 +162,10 @@ export function buildProgram(actions: ProgramActions): Command {
     .action(helper((session, directory: string, names: string[]) => changeAudience(session, directory, names)))
   share.command('remove <directory>').description('Stop sharing a folder, named by its directory or its display name.')
     .action(helper((session, directory: string) => removeShare(session, directory)))
+  share.command('rescan <directory>').description('Look for changes in a shared folder, named by its directory or its display name.')
+    .option('--quick', 'only in folders in which something came or went')
+    .option('--stop', 'stop a scan that runs')
+    .action(helper((session, directory: string, options: { quick?: boolean; stop?: boolean }) => rescanShare(session, directory, { quick: options.quick === true, stop: options.stop === true })))
 
   addSharingCommands(command, helper)
   command('download <peer/path>', 'Download a file, or a folder with everything below it.').alias('get')

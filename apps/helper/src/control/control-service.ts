@@ -169,10 +169,11 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       await state.publishShares()
       await access.forgetShare(shareId)
     },
-    rescanShare: async ({ shareId }) => {
-      await shares.rescan(shareId)
+    rescanShare: async ({ shareId, quick = false }) => {
+      await shares.rescan(shareId, { quick })
       await state.publishShares()
     },
+    cancelScan: async ({ shareId }) => shares.cancelScan(shareId),
     browseFolders: ({ path }) => browseFolders(path),
 
     download: async (wish) => {

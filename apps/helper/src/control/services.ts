@@ -50,6 +50,8 @@ export interface Transfers {
   clearFinished(): void
   /** Absolute path of a finished file of a transfer. @throws CodedError `not-found` */
   finishedFile(transferId: string, path?: string): string
+  /** Local paths of what is called otherwise at the source, by its path there; both below the transfer's own. @throws CodedError `not-found` */
+  renamed(transferId: string): Promise<ReadonlyMap<string, string>>
   setDownloadDirectory(directory: string): void
   /** Everything the network process says is passed here too; peers coming and going and the outcomes of files matter. */
   onNetworkEvent(event: NetworkEvent): void

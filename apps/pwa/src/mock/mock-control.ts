@@ -244,6 +244,9 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       found.info = { ...found.info, scannedAt: Date.now() }
       emit({ type: 'share', share: found.info })
     },
+    async cancelScan({ shareId }) {
+      ownShare(shareId)
+    },
     async browseFolders({ path = '/home/robin' }) {
       if (path !== '/' && path !== '/home' && !path.startsWith('/home/robin')) throw new CodedError('not-found', 'there is no such folder')
       const names = path.split('/').length > 4 ? [] : ['Documents', 'Music', 'Pictures', 'Projects', 'Videos']

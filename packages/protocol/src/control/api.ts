@@ -40,7 +40,10 @@ export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, Autostart
   /** `audience` absent = everyone. */
   addShare(args: { directory: string; name?: string; audience?: Audience }): Promise<ShareInfo>
   removeShare(args: { shareId: string }): Promise<void>
-  rescanShare(args: { shareId: string }): Promise<void>
+  /** Resolves when it has ended. `quick` looks only where directories say that something came or went. */
+  rescanShare(args: { shareId: string; quick?: boolean }): Promise<void>
+  /** Stops the scan of a share, if one runs; what was known before stays. */
+  cancelScan(args: { shareId: string }): Promise<void>
   /** Directories on the helper's machine, so that a browser can choose one to share. `path` absent = the home directory. */
   browseFolders(args: { path?: string }): Promise<FolderListing>
 
@@ -306,7 +309,7 @@ export interface ProcessFigures {
 export const CONTROL_METHODS = [
   ...QUEUE_METHODS,
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
-  'addShare', 'removeShare', 'rescanShare', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
+  'addShare', 'removeShare', 'rescanShare', 'cancelScan', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
   'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS,
 ] as const satisfies readonly (keyof ControlApi)[]
 

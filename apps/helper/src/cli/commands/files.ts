@@ -12,6 +12,7 @@ import { openProgressBar } from '../progress-bar.ts'
 import { escapeName, formatBytes, formatTime } from '../text-format.ts'
 import { sharePath } from '../share-path-argument.ts'
 import { displayName } from './peers.ts'
+import { shareState } from './share-scans.ts'
 
 export interface ListOptions {
   readonly search?: string
@@ -47,9 +48,7 @@ export async function listShares(session: HelperSession, path: string | undefine
   if (isRoot && !output.json) {
     const { shares } = await api.snapshot()
     for (const share of shares) {
-      const content = share.state === 'ready' ? `${share.files} files, ${formatBytes(share.bytes)}` : share.state
-      const skipped = share.skipped > 0 ? `, ${share.skipped} unreadable` : ''
-      await output.line(`${escapeName(share.name)}  ${content}${skipped}  ${escapeName(share.directory)}`)
+      await output.line(`${escapeName(share.name)}  ${shareState(share)}  ${escapeName(share.directory)}`)
     }
     if (shares.length === 0) output.note('Nothing is shared. "hdp share add DIRECTORY" shares a folder.')
     return

@@ -1,5 +1,4 @@
 /** Commands about this helper: its code, status, shares, devices, and stopping it. */
-import { realpath } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { CodedError } from '@harddrive-party/protocol'
@@ -7,6 +6,7 @@ import type { ShareInfo } from '@harddrive-party/protocol/control'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import type { HelperSession } from '../helper-session.ts'
 import { audienceOf, audienceText, setShareAudience } from './access.ts'
+import { findShare } from './share-scans.ts'
 import { escapeName, formatBytes, formatTable, formatTime, nameSlug } from '../text-format.ts'
 
 export async function showCode({ api, output }: HelperSession, { renew }: { readonly renew: boolean }): Promise<void> {
@@ -84,10 +84,7 @@ export async function removeShare(session: HelperSession, text: string): Promise
 
 /** @throws CommandError when nothing is called so */
 async function shareCalled({ api }: HelperSession, text: string): Promise<ShareInfo> {
-  const { shares } = await api.snapshot()
-  const directory = await realpath(text).catch(() => resolve(text))
-  const share = shares.find((known) => known.directory === directory || known.directory === resolve(text)) ?? shares.find((known) => known.name === text || known.shareId === text)
-  if (share === undefined) throw new CommandError(EXIT.notFound, 'not-found', `${escapeName(text)} is not shared`)
+  const share = await findShare(api, text)
   return share
 }
 
