@@ -21,6 +21,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/pair/:invitation(.*)', component: SetupPage, props: true, meta: { title: 'shell.pages.pair', bare: true } },
   { path: '/peers/:peerId', component: () => import('./features/browse/BrowsePage.vue'), props: true, meta: { title: 'shell.pages.browse', tall: true } },
   { path: '/search', component: () => import('./features/search/SearchPage.vue'), meta: { title: 'shell.pages.search', tall: true } },
+  { path: '/wishes', component: () => import('./features/wishes/WishesPage.vue'), meta: { title: 'wishes.title' } },
   { path: '/transfers', component: () => import('./features/transfers/TransfersPage.vue'), meta: { title: 'shell.pages.transfers' } },
   { path: '/shares', component: () => import('./features/shares/SharesPage.vue'), meta: { title: 'shell.pages.shares' } },
   { path: '/shares/browse', component: () => import('./features/browse/BrowsePage.vue'), props: { peerId: null }, meta: { title: 'shell.pages.mine', tall: true } },

@@ -12,6 +12,7 @@ import { type MockControl, openMockControl } from '../src/mock/mock-control.ts'
 import { MY_ID } from '../src/mock/mock-scenarios.ts'
 import { useHelper } from '../src/state/helper-store.ts'
 import { type Memory, memoryInRam } from '../src/state/memory.ts'
+import { useWishes } from '../src/state/wish-store.ts'
 import { useSetup } from '../src/state/setup-store.ts'
 
 let mock: MockControl
@@ -99,14 +100,14 @@ it('shows file names as text, whatever they contain', async () => {
 
 it('says that the helper is not running, and shows the wishlist meanwhile', async () => {
   isOn = false
-  await memory.putWish({ id: 'w', peerId: MY_ID, peerName: 'Amber Otter', path: 'Music/Song.mp3', isDirectory: false, addedAt: 1 })
   await boot()
+  await useWishes().want({ peerId: MY_ID, peerName: 'Amber Otter', path: 'Music/Song.mp3', isDirectory: false })
   expect(show(HelperBanner).text()).toContain('Your helper is not running')
   const wishlist = show(TransfersPage).get('section[aria-labelledby="wishes"]')
   expect(wishlist.text()).toContain('Song.mp3')
   await wishlist.get('button[aria-label="Remove Song.mp3 from wishlist"]').trigger('click')
   await flushPromises()
-  expect(await memory.wishes()).toEqual([])
+  expect(useWishes().all).toEqual([])
 })
 
 it('tells an unpaired browser what to do, and takes a pasted link', async () => {

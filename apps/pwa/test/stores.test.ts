@@ -120,7 +120,7 @@ describe('wishes', () => {
     await bootPaired()
     const [peer] = useHelper().connectedPeers
     expect(await useWishes().want({ ...wish, peerId: peer!.peerId })).toBe('sent')
-    expect(await memory.wishes()).toEqual([])
+    expect(useWishes().unsent).toBe(0)
     expect([...useHelper().transfers.values()].some(({ path, peerId }) => path === wish.path && peerId === peer!.peerId)).toBe(true)
   })
 
@@ -130,35 +130,79 @@ describe('wishes', () => {
     await loseHelper()
     expect(await useWishes().want({ ...wish, peerId })).toBe('queued')
     expect(await useWishes().want({ ...wish, peerId })).toBe('queued')
-    expect(useWishes().queued).toHaveLength(1)
+    const wanted = () => useWishes().queued.filter((one) => one.peerId === peerId && one.path === wish.path)
+    expect(wanted()).toHaveLength(1)
 
     setActivePinia(createPinia())
     await useSetup().boot({ memory, door })
-    expect(useWishes().queued).toHaveLength(1)
-    const download = vi.spyOn(mock.api, 'download')
+    expect(wanted()).toHaveLength(1)
     isOn = true
     useHelper().wake()
     await vi.waitFor(() => expect(useWishes().queued).toEqual([]))
-    expect(download).toHaveBeenCalledTimes(1)
-    expect(download).toHaveBeenCalledWith({ peerId, path: wish.path, id: expect.any(String) })
-    expect(await memory.wishes()).toEqual([])
+    const kept = useWishes().paths.find(({ what }) => what.kind === 'path' && what.peerId === peerId && what.path === wish.path)
+    expect([...useHelper().transfers.values()].filter((one) => one.peerId === peerId && one.path === wish.path).map(({ transferId }) => transferId)).toEqual([kept?.id])
+    expect(useWishes().unsent).toBe(0)
   })
 
   it('stay with a reason when the helper will not have them, and can be tried again or dropped', async () => {
-    await memory.putWish({ ...wish, id: 'w1', addedAt: 1, peerId: 'f'.repeat(64) as PeerId })
     await bootPaired()
+    await loseHelper()
+    expect(await useWishes().want({ ...wish, peerId: 'f'.repeat(64) as PeerId })).toBe('queued')
+    isOn = true
+    useHelper().wake()
     await vi.waitFor(() => expect(useWishes().queued[0]?.error).toBe('There is no such peer.'))
-    await useWishes().retry('w1')
+    const { id } = useWishes().queued[0]!
+    await useWishes().retry(id)
     await vi.waitFor(() => expect(useWishes().queued[0]?.error).toBe('There is no such peer.'))
-    await useWishes().remove('w1')
-    expect(await memory.wishes()).toEqual([])
+    expect(useWishes().queued[0]!.id).not.toBe(id)
+    await useWishes().remove(useWishes().queued[0]!.id)
+    expect(useWishes().all.filter(({ what }) => what.kind === 'path' && what.peerId === 'f'.repeat(64))).toEqual([])
+    await expect(useWishes().want({ ...wish, peerId: 'f'.repeat(64) as PeerId })).rejects.toMatchObject({ code: 'not-found' })
   })
 
   it('are kept when the helper goes away in the middle', async () => {
     await bootPaired()
-    vi.spyOn(mock.api, 'download').mockRejectedValue(new CodedError('closed', 'gone'))
+    vi.spyOn(mock.api, 'syncWishes').mockRejectedValue(new CodedError('closed', 'gone'))
     expect(await useWishes().want({ ...wish, peerId: useHelper().connectedPeers[0]!.peerId })).toBe('queued')
-    expect(await memory.wishes()).toHaveLength(1)
+    expect((await memory.wishCopy()).rows.some((row) => row.changed)).toBe(true)
+  })
+
+  it('changed in two browsers while the helper was away come together', async () => {
+    await bootPaired()
+    const first = { wishes: useWishes(), helper: useHelper() }
+    const id = await first.wishes.wantSearch({ kind: 'search', text: 'nobody has this', peerId: null, peerName: null }, {})
+    setActivePinia(createPinia())
+    const other = memoryInRam()
+    await other.putPairing({ helperId: MY_ID, pairedAt: 0 })
+    const dropFirst = drop
+    await useSetup().boot({ memory: other, door })
+    const second = { wishes: useWishes(), helper: useHelper() }
+    await vi.waitFor(() => expect(second.wishes.searches.map((one) => one.id)).toContain(id))
+    isOn = false
+    dropFirst()
+    drop()
+    await vi.waitFor(() => expect([first.helper.link, second.helper.link]).toEqual(['lost', 'lost']))
+    await first.wishes.change(id, { paused: true })
+    await second.wishes.change(id, { priority: 'high', what: { kind: 'search', text: 'or this', peerId: null, peerName: null } })
+    await second.wishes.wantSearch({ kind: 'search', text: 'another', peerId: null, peerName: null }, { repeat: true })
+    expect([first.wishes.unsent, second.wishes.unsent]).toEqual([1, 2])
+    isOn = true
+    first.helper.wake()
+    second.helper.wake()
+    for (const { wishes } of [first, second]) {
+      await vi.waitFor(() => expect(wishes.searches.find((one) => one.id === id)).toMatchObject({ paused: true, priority: 'high', what: { text: 'or this' } }))
+      await vi.waitFor(() => expect(wishes.searches.map(({ what }) => what.kind === 'search' && what.text)).toContain('another'))
+      expect(wishes.unsent).toBe(0)
+    }
+  })
+
+  it('wait for an answer to what their search has found', async () => {
+    await bootPaired()
+    const id = await useWishes().wantSearch({ kind: 'search', text: 'Mixtape for the long drive', peerId: null, peerName: null }, {})
+    await vi.waitFor(() => expect(useWishes().searches.find((one) => one.id === id)?.status).toMatchObject({ state: 'found' }))
+    expect(useHelper().wishes!.matches).toBeGreaterThan(0)
+    await useHelper().api.answerMatches({ wishId: id, accept: true })
+    await vi.waitFor(() => expect(useWishes().searches.find((one) => one.id === id)?.status).toMatchObject({ matches: 0 }))
   })
 })
 

@@ -1,10 +1,11 @@
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb'
 import type { Entry, PeerId } from '@harddrive-party/protocol'
-import type { PeerInfo } from '@harddrive-party/protocol/control'
+import type { CopyPlace, CopyRow, PeerInfo } from '@harddrive-party/protocol/control'
 
 /** The app's own database in this browser: keys, wishes, and what was seen lately. Holds nothing that the helper cannot give again, wishes excepted. */
 
-export interface Wish {
+/** As version 1 of this database kept them. */
+export interface OldWish {
   readonly id: string
   readonly peerId: PeerId
   readonly peerName: string
@@ -41,14 +42,17 @@ export interface StoredPairing {
 interface Schema extends DBSchema {
   keys: { key: 'device'; value: StoredDeviceKey }
   pairing: { key: 'helper'; value: StoredPairing }
-  wishes: { key: string; value: Wish }
+  wishes: { key: string; value: OldWish }
+  /** By the id of the wish. */
+  wishRows: { key: string; value: CopyRow }
+  wishPlace: { key: 'place'; value: CopyPlace }
   listings: { key: string; value: SeenListing; indexes: { seenAt: number } }
   peers: { key: string; value: PeerInfo }
 }
 
 export type AppDb = IDBPDatabase<Schema>
 
-const VERSION = 1
+const VERSION = 2
 
 /** Folders kept for looking at offline: some tens of megabytes at the very most. */
 export const MAX_SEEN_LISTINGS = 300
@@ -63,7 +67,12 @@ export function listingKey(peerId: string, path: string): string {
 /** @param name tests open databases of their own. */
 export function openAppDb(name = 'harddrive-party'): Promise<AppDb> {
   return openDB<Schema>(name, VERSION, {
-    upgrade(db) {
+    upgrade(db, before) {
+      if (before < 2) {
+        db.createObjectStore('wishRows')
+        db.createObjectStore('wishPlace')
+      }
+      if (before >= 1) return
       db.createObjectStore('keys')
       db.createObjectStore('pairing')
       db.createObjectStore('wishes', { keyPath: 'id' })

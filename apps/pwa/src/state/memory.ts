@@ -1,15 +1,19 @@
 import type { Entry } from '@harddrive-party/protocol'
-import type { PeerInfo } from '@harddrive-party/protocol/control'
-import { type AppDb, type SeenListing, type StoredPairing, type Wish, MAX_SEEN_ENTRIES, MAX_SEEN_LISTINGS, listingKey, openAppDb } from './app-db.ts'
+import { type CopyPlace, type CopyRow, type PeerInfo, NEW_PLACE } from '@harddrive-party/protocol/control'
+import { type AppDb, type SeenListing, type OldWish, type StoredPairing, MAX_SEEN_ENTRIES, MAX_SEEN_LISTINGS, listingKey, openAppDb } from './app-db.ts'
 
 /**
  * What the app remembers in this browser, behind one seam: IndexedDB where there is one, plain memory where there is none (private windows
  * of some browsers, tests, the mock). Losing it costs the person the offline view and nothing else.
  */
 export interface Memory {
-  wishes(): Promise<Wish[]>
-  putWish(wish: Wish): Promise<void>
-  removeWish(id: string): Promise<void>
+  /** Other pages of this browser see the same. */
+  readonly isShared: boolean
+  wishCopy(): Promise<{ rows: CopyRow[]; place: CopyPlace }>
+  /** All of it or nothing. */
+  putWishes(rows: readonly CopyRow[], removed: readonly string[], place: CopyPlace): Promise<void>
+  oldWishes(): Promise<OldWish[]>
+  removeOldWish(id: string): Promise<void>
   peers(): Promise<PeerInfo[]>
   putPeers(peers: readonly PeerInfo[]): Promise<void>
   listing(peerId: string, path: string): Promise<SeenListing | undefined>
@@ -33,11 +37,22 @@ function plainEntry({ path, size, mtime, isDirectory }: Entry): Entry {
 
 export function memoryInDb(db: AppDb): Memory {
   return {
-    wishes: () => db.getAll('wishes'),
-    async putWish(wish) {
-      await db.put('wishes', { ...wish })
+    isShared: true,
+    async wishCopy() {
+      const read = db.transaction(['wishRows', 'wishPlace'])
+      const [rows, place] = await Promise.all([read.objectStore('wishRows').getAll(), read.objectStore('wishPlace').get('place')])
+      return { rows, place: place ?? NEW_PLACE }
     },
-    removeWish: (id) => db.delete('wishes', id),
+    async putWishes(rows, removed, place) {
+      const write = db.transaction(['wishRows', 'wishPlace'], 'readwrite')
+      // Plain data: what a page has made reactive cannot be stored.
+      for (const row of rows) void write.objectStore('wishRows').put(JSON.parse(JSON.stringify(row)) as CopyRow, row.wish.id)
+      for (const id of removed) void write.objectStore('wishRows').delete(id)
+      void write.objectStore('wishPlace').put({ ...place }, 'place')
+      await write.done
+    },
+    oldWishes: () => db.getAll('wishes'),
+    removeOldWish: (id) => db.delete('wishes', id),
     peers: () => db.getAll('peers'),
     async putPeers(peers) {
       const write = db.transaction('peers', 'readwrite')
@@ -65,18 +80,21 @@ export function memoryInDb(db: AppDb): Memory {
 }
 
 export function memoryInRam(): Memory {
-  const wishes = new Map<string, Wish>()
+  const wishes = new Map<string, CopyRow>()
+  let wishPlace = NEW_PLACE
   const listings = new Map<string, SeenListing>()
   let peers: readonly PeerInfo[] = []
   let paired: StoredPairing | undefined
   return {
-    wishes: async () => [...wishes.values()],
-    async putWish(wish) {
-      wishes.set(wish.id, wish)
+    isShared: false,
+    wishCopy: async () => ({ rows: [...wishes.values()], place: wishPlace }),
+    async putWishes(rows, removed, place) {
+      for (const row of rows) wishes.set(row.wish.id, row)
+      for (const id of removed) wishes.delete(id)
+      wishPlace = place
     },
-    async removeWish(id) {
-      wishes.delete(id)
-    },
+    oldWishes: async () => [],
+    removeOldWish: async () => undefined,
     peers: async () => [...peers],
     async putPeers(next) {
       peers = [...next]

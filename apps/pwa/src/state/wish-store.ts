@@ -1,108 +1,221 @@
 import { defineStore } from 'pinia'
-import { computed, ref, watch } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 import { CodedError, type PeerId, type SharePath } from '@harddrive-party/protocol'
-import type { ControlApi } from '@harddrive-party/protocol/control'
+import { type CopyRow, type PathTarget, type SearchTarget, type WishStatus, type WishValues, NEW_PLACE, WishCopy, valuesOf } from '@harddrive-party/protocol/control'
 import { explain } from '../words.ts'
-import type { Wish } from './app-db.ts'
 import { useHelper } from './helper-store.ts'
 import { type Memory, memoryInRam } from './memory.ts'
 
 /**
- * What the person wants and the helper has not taken over yet. A wish is written down first and sent second, under an id that makes sending
- * it twice the same as once, so nothing is lost between the two.
+ * This browser's copy of the person's wishes. Everything is written down here first and synced with the helper whenever that is there, so changes made
+ * offline, here and elsewhere, come together without loss.
  */
+
+/** A wish as pages show it. */
+export interface ShownWish extends Omit<WishValues, 'removed'> {
+  readonly id: string
+  readonly addedAt: number
+  /** Changed here, and the helper has yet to hear of it. */
+  readonly unsent: boolean
+  /** What the helper last said of it; null = it does not know it yet. */
+  readonly status: WishStatus | null
+}
+
+/** A file or folder that no transfer is known of. */
+export interface QueuedWish {
+  readonly id: string
+  readonly peerId: PeerId
+  readonly peerName: string
+  readonly path: string
+  readonly isDirectory: boolean
+  readonly size?: number
+  readonly addedAt: number
+  readonly unsent: boolean
+  /** Why the helper would not take it. */
+  readonly error?: string
+}
+
+export type Wanted = Pick<QueuedWish, 'peerId' | 'peerName' | 'path' | 'isDirectory' | 'size'>
+
+/** Other pages of this browser hear here that something was stored. */
+const CHANNEL = 'harddrive-party wishes'
+
 export const useWishes = defineStore('wishes', () => {
   const helper = useHelper()
-  const wishes = ref<Wish[]>([])
+  const rows = shallowRef<readonly CopyRow[]>([])
+  /** `failed`: the helper is there and does not take it; `problem` says why. */
+  const sync = ref<'idle' | 'loading' | 'ready' | 'failed'>('idle')
+  const problem = ref('')
   let memory: Memory = memoryInRam()
-  let sending = false
+  let copy = new WishCopy(newWriter, { rows: [], place: NEW_PLACE })
+  let channel: BroadcastChannel | undefined
+  let running: Promise<void> | undefined
+  let again = false
 
-  /** Newest first. A wish that the helper has taken is a transfer, and no longer here. */
-  const queued = computed(() => [...wishes.value].sort((a, b) => b.addedAt - a.addedAt))
+  /** Newest first. */
+  const all = computed(() => rows.value.filter(({ wish }) => !wish.fields.removed.value).map(shown).sort((a, b) => b.addedAt - a.addedAt || (a.id < b.id ? 1 : -1)))
+  const searches = computed(() => all.value.filter(({ what }) => what.kind === 'search'))
+  const paths = computed(() => all.value.filter(({ what }) => what.kind === 'path'))
+  const queued = computed(() => paths.value.filter(({ id }) => !helper.transfers.has(id)).map(asQueued))
+  const unsent = computed(() => rows.value.filter(({ changed }) => changed).length)
 
   async function start(use: Memory) {
     memory = use
+    channel?.close()
+    channel = use.isShared && typeof BroadcastChannel === 'function' ? new BroadcastChannel(CHANNEL) : undefined
+    channel?.addEventListener('message', ({ data }: MessageEvent<unknown>) => hear(data))
     try {
-      const stored = await use.wishes()
-      const known = new Set(wishes.value.map((wish) => wish.id))
-      wishes.value = [...stored.filter((wish) => !known.has(wish.id)), ...wishes.value]
+      const kept = await use.wishCopy()
+      const made = copy.rows()
+      copy = new WishCopy(newWriter, kept)
+      copy.absorb(made)
+      await use.putWishes([], copy.forget(Date.now()), copy.place)
+      // Of an earlier version of this app, which kept them only until the helper took them.
+      for (const { id, peerId, peerName, path, isDirectory, size } of await use.oldWishes()) {
+        if (copy.row(id) === undefined) await keep(copy.add(id, { what: pathTarget({ peerId, peerName, path, isDirectory, ...(size === undefined ? {} : { size }) }) }, Date.now()))
+        await use.removeOldWish(id)
+      }
     } catch {
       // The browser refused to read; wishes made now still work.
     }
-    if (helper.isOpen) await sendAll()
+    refresh()
+    if (helper.isOpen) await syncAll()
   }
 
   watch(() => helper.isOpen, (open) => {
-    if (open) void sendAll()
+    if (open) void syncAll()
+    else sync.value = 'idle'
+  })
+  watch(() => helper.wishes?.revision, (revision) => {
+    if (helper.isOpen && revision !== undefined && revision !== copy.place.cursor) void syncAll()
   })
 
+  function refresh() {
+    rows.value = copy.rows()
+  }
+
   // A browser that refuses to write keeps the wish for as long as the page is open.
-  async function save(wish: Wish) {
-    wishes.value = replaceWish(wishes.value, wish)
-    await memory.putWish(wish).catch(() => undefined)
+  async function keep(...changed: CopyRow[]) {
+    refresh()
+    await memory.putWishes(changed, [], copy.place).catch(() => undefined)
+    tellOthers(changed)
   }
 
-  async function remove(id: string) {
-    wishes.value = wishes.value.filter((wish) => wish.id !== id)
-    await memory.removeWish(id).catch(() => undefined)
+  function tellOthers(stored: readonly CopyRow[]) {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has none: it reaches this origin only
+    channel?.postMessage(stored)
   }
 
-  /**
-   * Takes a wish; sends it at once when the helper is there.
-   * @returns where it is now. Rejects when the helper would not have it, and then keeps nothing.
-   */
-  async function want(wanted: Pick<Wish, 'peerId' | 'peerName' | 'path' | 'isDirectory' | 'size'>): Promise<'sent' | 'queued'> {
-    const twin = queued.value.find((wish) => wish.peerId === wanted.peerId && wish.path === wanted.path)
-    const wish: Wish = twin ?? { ...wanted, id: crypto.randomUUID(), addedAt: Date.now() }
-    await save(wish)
-    if (!helper.isOpen) return 'queued'
-    const outcome = await sendWish(helper.api, wish)
-    if (outcome.type === 'kept') return 'queued'
-    await remove(wish.id)
-    if (outcome.type === 'refused') throw outcome.error
-    return 'sent'
+  /** Another page has stored something. */
+  function hear(data: unknown) {
+    if (!Array.isArray(data)) return
+    copy.absorb(data as CopyRow[])
+    refresh()
+    if (helper.isOpen && copy.hasChanges) void syncAll()
   }
 
-  async function sendAll() {
-    if (sending) return
-    sending = true
+  /** Resolves when both sides have everything, or when that has to wait. */
+  function syncAll(): Promise<void> {
+    again = true
+    running ??= exchange().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+
+  async function exchange() {
+    sync.value = 'loading'
     try {
-      for (const wish of queued.value.toReversed()) {
-        if (wish.error !== undefined) continue
-        const outcome = await sendWish(helper.api, wish)
-        if (outcome.type === 'kept') return
-        if (outcome.type === 'refused') await save({ ...wish, error: explain(outcome.error) })
-        else await remove(wish.id)
+      while (again) {
+        again = false
+        const request = copy.request()
+        const page = await helper.api.syncWishes(request)
+        const { put, removed, place, again: more } = copy.take(request, page, Date.now())
+        again ||= more
+        refresh()
+        await memory.putWishes(put, removed, place).catch(() => undefined)
+        if (put.length > 0) tellOthers(put)
       }
-    } finally {
-      sending = false
+      sync.value = 'ready'
+      problem.value = unsent.value === 0 ? '' : 'too-many'
+    } catch (error) {
+      const isGone = error instanceof CodedError && (error.code === 'closed' || error.code === 'connection-lost')
+      sync.value = isGone ? 'idle' : 'failed'
+      problem.value = explain(error)
     }
   }
 
-  async function retry(id: string) {
-    const wish = wishes.value.find((candidate) => candidate.id === id)
-    if (wish === undefined) return
-    const { error: _dropped, ...clean } = wish
-    await save(clean)
-    if (helper.isOpen) await sendAll()
+  async function change(id: string, values: Partial<WishValues>) {
+    const row = copy.edit(id, values, Date.now())
+    if (row === undefined) return
+    await keep(row)
+    if (helper.isOpen) await syncAll()
   }
 
-  return { wishes, queued, start, want, remove, retry, sendAll }
+  /**
+   * Wishes for a file or folder; sends it at once when the helper is there.
+   * @returns where it is now. Rejects when the helper would not have it, and then keeps nothing.
+   */
+  async function want(wanted: Wanted): Promise<'sent' | 'queued'> {
+    const twin = paths.value.find(({ what }) => what.kind === 'path' && what.peerId === wanted.peerId && what.path === wanted.path)
+    const id = twin?.id ?? crypto.randomUUID()
+    if (twin === undefined) await keep(copy.add(id, { what: pathTarget(wanted) }, Date.now()))
+    if (!helper.isOpen) return 'queued'
+    await syncAll()
+    const row = copy.row(id)
+    if (row?.status?.state === 'refused') {
+      const { code, message } = row.status.reason ?? { code: 'internal', message: 'refused' }
+      await change(id, { removed: true })
+      throw new CodedError(code, message)
+    }
+    return row === undefined || !row.changed ? 'sent' : 'queued'
+  }
+
+  /** @returns its id */
+  async function wantSearch(what: SearchTarget, how: Partial<Pick<WishValues, 'repeat' | 'automatic'>>): Promise<string> {
+    const twin = searches.value.find((wish) => wish.what.kind === 'search' && wish.what.text === what.text && wish.what.peerId === what.peerId)
+    if (twin !== undefined) {
+      await change(twin.id, how)
+      return twin.id
+    }
+    const id = crypto.randomUUID()
+    await keep(copy.add(id, { what, ...how }, Date.now()))
+    if (helper.isOpen) await syncAll()
+    return id
+  }
+
+  const remove = (id: string) => change(id, { removed: true })
+
+  /** Asks for it anew, as another wish: the helper has said no to this one. */
+  async function retry(id: string) {
+    const wish = paths.value.find((candidate) => candidate.id === id)
+    if (wish?.what.kind !== 'path') return
+    await remove(id)
+    await keep(copy.add(crypto.randomUUID(), { what: wish.what }, Date.now()))
+    if (helper.isOpen) await syncAll()
+  }
+
+  return { all, searches, paths, queued, unsent, sync, problem, start, want, wantSearch, change, remove, retry, syncAll }
 })
 
-export type SendOutcome = { type: 'sent'; transferId: string } | { type: 'kept' } | { type: 'refused'; error: unknown }
-
-/** Hands one wish to the helper. A lost helper keeps the wish; anything else it says is an answer. */
-export async function sendWish(api: Pick<ControlApi, 'download'>, wish: Wish): Promise<SendOutcome> {
-  try {
-    // The path came out of a listing, where the protocol has checked it; the helper checks it again.
-    const { transferId } = await api.download({ peerId: wish.peerId as PeerId, path: wish.path as SharePath, id: wish.id })
-    return { type: 'sent', transferId }
-  } catch (error) {
-    return error instanceof CodedError && (error.code === 'closed' || error.code === 'connection-lost') ? { type: 'kept' } : { type: 'refused', error }
-  }
+function newWriter(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-export function replaceWish(wishes: readonly Wish[], wish: Wish): Wish[] {
-  return wishes.some((known) => known.id === wish.id) ? wishes.map((known) => (known.id === wish.id ? wish : known)) : [...wishes, wish]
+function pathTarget({ peerId, peerName, path, isDirectory, size }: Wanted): PathTarget {
+  // The path came out of a listing, where the protocol has checked it; the helper checks it again.
+  return { kind: 'path', peerId, peerName, path: path as SharePath, isDirectory, size: size ?? null }
+}
+
+function shown({ wish, changed, status }: CopyRow): ShownWish {
+  const { removed: _removed, ...values } = valuesOf(wish)
+  return { id: wish.id, addedAt: wish.addedAt, ...values, unsent: changed, status }
+}
+
+function asQueued({ id, addedAt, what, unsent, status }: ShownWish): QueuedWish {
+  const { peerId, peerName, path, isDirectory, size } = what as PathTarget
+  return {
+    id, peerId, peerName, path, isDirectory: isDirectory === true, addedAt, unsent, ...(size === null ? {} : { size }),
+    ...(status?.state === 'refused' && status.reason !== null ? { error: explain(status.reason) } : {}),
+  }
 }

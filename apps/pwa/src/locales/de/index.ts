@@ -5,6 +5,7 @@ import { connection } from './connection.ts'
 import { peers } from './peers.ts'
 import { settings } from './settings.ts'
 import { shell } from './shell.ts'
+import { wishes } from './wishes.ts'
 import { words } from './words.ts'
 
-export const de: Messages = { activity, common, connection, peers, settings, shell, words }
+export const de: Messages = { activity, common, connection, peers, settings, shell, wishes, words }

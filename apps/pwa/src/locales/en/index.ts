@@ -4,7 +4,8 @@ import { connection } from './connection.ts'
 import { peers } from './peers.ts'
 import { settings } from './settings.ts'
 import { shell } from './shell.ts'
+import { wishes } from './wishes.ts'
 import { words } from './words.ts'
 
 /** English, the language that texts are written in first. Forms of a counted text are separated by ` | `. */
-export const en = { activity, common, connection, peers, settings, shell, words } as const
+export const en = { activity, common, connection, peers, settings, shell, wishes, words } as const
