@@ -26,6 +26,7 @@ import { createControlService } from './control/control-service.ts'
 import { openApiToken, openCliDevice, removeHelperFile, writeHelperFile } from './control/helper-file.ts'
 import { type HelperState, createHelperState, reachOf } from './control/helper-state.ts'
 import { openControlServer } from './control/http-server.ts'
+import { createVerifications } from './control/verify-service.ts'
 import { createLimitsBook } from './control/limits-book.ts'
 import { createPeerBook } from './control/peer-book.ts'
 import type { Devices, Shares } from './control/services.ts'
@@ -194,11 +195,13 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     const pid = running?.pid
     return { control, network: running === undefined || pid === undefined ? null : { pid, rssBytes: running.stats.rssBytes, eventLoopP99Ms: running.stats.eventLoopP99Ms } }
   }
+  const verifications = createVerifications({ network, book, transfers, settings })
+  closers.add(async () => verifications.close())
   const { stop, stopped, onStop } = createStop(closers)
   const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>
     createControlService({
       peerId, network, shares, transfers, wishes: wishBook, book, codes, settings, status, topics, devices, access, limits, activity, autostart: openAutostart({ command: helperCommand(options) }), diagnostics,
-      state: helperState,
+      state: helperState, verifications,
       createPairingLink: () => server.createPairingLink(),
       // The answer to whoever asked should still leave.
       shutdown: () => void setImmediate(() => void stop()),

@@ -15,6 +15,7 @@ import { openWishListStore } from '../src/adapters/wish-list-store.ts'
 import { createAccessBook } from '../src/control/access-book.ts'
 import { createAnnounceCodes } from '../src/control/announce-codes.ts'
 import { createControlHub } from '../src/control/control-events.ts'
+import { createVerifications } from '../src/control/verify-service.ts'
 import { createControlService } from '../src/control/control-service.ts'
 import { createHelperState } from '../src/control/helper-state.ts'
 import { openControlServer } from '../src/control/http-server.ts'
@@ -91,6 +92,7 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
     uiAddress: 'http://127.0.0.1:0', identity, devices, hub, apiToken: API_TOKEN, pwaDirectory, now, log: (_level, message) => logs.push(message),
     service: (session) => createControlService({
       peerId, network, shares, transfers, wishes: wishBook, book, codes, settings, status, topics, devices, access, limits, activity, autostart: fakeAutostart(), state,
+      verifications: createVerifications({ network, book, transfers, settings }),
       createPairingLink: () => server.createPairingLink(),
       diagnostics: () => ({ control: { pid: process.pid, rssBytes: 1, eventLoopP99Ms: 0 }, network: null }),
       shutdown: () => {

@@ -59,6 +59,7 @@ export function createFakeNetwork(options: { peerId: PeerId; library: readonly E
       }
     },
     stopFile: async () => {},
+    compareFile: async () => ({ differsAt: null }),
     grantFile: async (grant) => {
       calls.push(`grant ${grant.kind} ${grant.path}`)
       return { url: `http://127.0.0.1:1/${'t'.repeat(43)}/file` }

@@ -171,7 +171,7 @@ describe('IPC', () => {
   it('knows every method of the network side', () => {
     const everyMethod = { ...forwardCalls(() => ({}) as NetworkApi) }
     const names: Record<keyof NetworkApi, true> = {
-      setPolicy: true, connect: true, disconnect: true, reconnect: true, answerPeer: true, ping: true, list: true, startFiles: true, stopFile: true,
+      setPolicy: true, connect: true, disconnect: true, reconnect: true, answerPeer: true, ping: true, list: true, startFiles: true, stopFile: true, compareFile: true,
       grantFile: true, sharesChanged: true, setLimits: true, setDownloadDirectory: true, setReach: true, reachReport: true, close: true,
     }
     expect(Object.keys(everyMethod).sort()).toEqual(Object.keys(names).sort())

@@ -15,6 +15,7 @@ import { makeDirectoryTree, partsBelow } from './download-path.ts'
 import { previewDownload } from './download-preview.ts'
 import type { Store } from './store.ts'
 import { transferFilesPage } from './transfer-files.ts'
+import { renamedFiles } from './transfer-names.ts'
 import { createWishKeeper } from './wish-keeper.ts'
 import { chooseTargetOf, listWish } from './wish-lister.ts'
 import { findInPages } from './wish-paths.ts'
@@ -398,6 +399,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     },
     clearFinished: () => feed({ type: 'clear' }),
     finishedFile: (transferId, path) => finishedFile(recordOf(transferId), path),
+    renamed: async (id) => renamedFiles(recordOf(id), (number) => keeper.page(id, number)),
     setDownloadDirectory: (directory) => {
       downloadDirectory = resolve(directory)
     },

@@ -12,6 +12,7 @@ import { rescanShare } from './commands/share-scans.ts'
 import { listFiles, listShares, readFile } from './commands/files.ts'
 import { addShare, changeAudience, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
 import { addSharingCommands } from './sharing-program.ts'
+import { addWish, editWish, listWishes, removeWish, showMatches, type WishOptions } from './commands/wishes.ts'
 import { SWITCH_NAMES, joinTopic, leaveTopic, listTopics, showSettings } from './commands/topics.ts'
 import { type DownloadOptions, changeTransfer, download, listTransfers } from './commands/transfers.ts'
 import { addQueue } from './queue-program.ts'
@@ -125,7 +126,7 @@ export function buildProgram(actions: ProgramActions): Command {
     .addHelpText('after', '\nA path is one of: this computer (loopback), same network (lan), direct over IPv6 (ipv6), direct, mapped (an open port of a router), punched (through NATs).\n--json: {rttMs, path, sent, answered, lossPercent, rtt: {min, average, max}, packets: {sent, lost}}; rttMs is the average')
     .action(helper((session, peer: string, options: { count: number }) => pingPeer(session, peer, options)))
   command('doctor [peer]', 'Say how you can be reached, what was tried to reach others, and what would help.')
-    .addHelpText('after', '\nExamples:\n  $ hdp doctor\n  $ hdp doctor brave-otter\n  $ hdp doctor --json | jq .advice\n\n--json: {addresses, nat: {v4, v6}, udp, stun, mapping, discovery: {mdns, topics, brokers},\n  peers: [{peerId, name, state, path, attempts: [{at, candidate, source, method, outcome, message, ms, packets}], advice}], advice}')
+    .addHelpText('after', '\nExamples:\n  $ hdp doctor\n  $ hdp doctor brave-otter\n  $ hdp doctor --json | jq .advice\n\n--json: {addresses, nat: {v4, v6}, udp, stun, mapping, discovery: {mdns, topics, brokers},\n  peers: [{peerId, name, state, path, attempts: [{at, candidate, source, method, transport?, outcome, message, ms, packets}], advice}], advice}')
     .action(helper((session, peer: string | undefined) => showDoctor(session, peer)))
   command('topics', 'List the topics you are in, and who is connected.')
     .addHelpText('after', '\n--json: [{topic, members}]; members are whole ids')
@@ -195,6 +196,8 @@ Without LOCAL, what a download of it put on the disk. Ends with 0 if all is the 
       .action(helper((session, id: string) => changeTransfer(session, change, id)))
   }
 
+  addWishCommands(command('wish', 'What you want and do not have yet: a path, or whatever a search finds.'), helper)
+
   command('pair', 'Make a link with a one-time code that pairs another browser on this machine.')
     .addHelpText('after', '\n--json: {pairUrl, expiresAt}')
     .action(helper((session) => makePairingLink(session)))
@@ -207,6 +210,38 @@ Without LOCAL, what a download of it put on the disk. Ends with 0 if all is the 
   function addPeerDecision(decision: PeerDecision, description: string): void {
     command(`${decision} <peer>`, description).action(helper((session, peer: string) => decideAboutPeer(session, decision, peer)))
   }
+}
+
+type Act = <A extends readonly unknown[]>(run: (session: HelperSession, ...args: A) => Promise<void>) => (this: Command, ...given: unknown[]) => Promise<void>
+
+function addWishCommands(wish: Command, helper: Act): void {
+  const change = (command: Command) => command
+    .option('--repeat', 'of a search: go on after it was found')
+    .option('--once', 'of a search: stop when it was found (the usual way)')
+    .option('--automatic', 'of a search: download what is found')
+    .option('--ask', 'of a search: show what is found, and wait for an answer (the usual way)')
+    .option('--pause', 'do nothing about it for now')
+    .option('--resume', 'undo --pause')
+    .addOption(new Option('--priority <priority>', 'before all others, or after them').choices(['high', 'normal', 'low']))
+  change(wish.command('add [peer/path]')).description('Wish for a file or folder of a peer, or with --search for what a search finds, now or later.')
+    .option('--search <text>', 'as in "ls --search": words, *.flac, size:>10MB')
+    .option('--peer <peer>', 'with --search: only at this peer')
+    .addHelpText('after', '\nExamples:\n  $ hdp wish add --search "blue train *.flac" --automatic\n  $ hdp wish add brave-otter/Films/Later.mkv\n\n--json: {id}')
+    .action(helper((session, target: string | undefined, options: WishOptions) => addWish(session, target, options)))
+  wish.command('list').description('List your wishes.')
+    .addHelpText('after', '\n--json: [{id, kind, peer, path or search, repeat, automatic, paused, priority, addedAt, state, matches, taken, reason?}]')
+    .action(helper((session) => listWishes(session)))
+  change(wish.command('edit <wish>')).description('Change a wish.')
+    .option('--search <text>', 'look for something else')
+    .addHelpText('after', '\n--json: the wish as in "wish list"')
+    .action(helper((session, id: string, options: WishOptions) => editWish(session, id, options)))
+  wish.command('remove <wish>').description('Remove a wish, and end its download if it has one.')
+    .action(helper((session, id: string) => removeWish(session, id)))
+  wish.command('matches <wish>').description('Show what a search has found and you have not answered.')
+    .option('--accept', 'download all of it')
+    .option('--drop', 'dismiss all of it')
+    .addHelpText('after', '\n--json: one object per line, {peer, path, size, isDirectory}; with --accept or --drop {answered}')
+    .action(helper((session, id: string, options: { accept?: boolean; drop?: boolean }) => showMatches(session, id, options)))
 }
 
 function addStart(start: Command, actions: ProgramActions): void {

@@ -2,7 +2,7 @@
 import { access, constants, mkdir, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute } from 'node:path'
 import { CodedError, type PeerId, keyHashOf, parseAnnounceCode } from '@harddrive-party/protocol'
-import type { ActivityApi, ControlApi, DiagnosticsInfo, PeerInfo } from '@harddrive-party/protocol/control'
+import type { ActivityApi, ControlApi, DiagnosticsInfo, PeerInfo, VerifyApi } from '@harddrive-party/protocol/control'
 import type { NetworkApi } from '../network/network-api.ts'
 import type { AccessBook } from './access-book.ts'
 import { checkPeers, createAccessService } from './access-service.ts'
@@ -14,8 +14,6 @@ import { createLimitsService } from './limits-service.ts'
 import { createWishesService } from './wishes-service.ts'
 import type { WishBook } from './wish-book.ts'
 import { createQueueService } from './queue-service.ts'
-import { createWishesService } from './wishes-service.ts'
-import type { WishBook } from './wish-book.ts'
 import type { AnnounceCodes, Autostart, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 /** Each costs a slow key derivation, and messages as long as it lasts. */
@@ -38,6 +36,7 @@ export interface ControlDeps {
   readonly access: AccessBook
   readonly limits: LimitsBook
   readonly state: HelperState
+  readonly verifications: VerifyApi
   readonly createPairingLink: () => { url: string; expiresAt: number }
   readonly diagnostics: () => DiagnosticsInfo
   /** Begins to stop the helper; must not wait for the asking UI to be gone. */
@@ -80,7 +79,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       const seq = session.restartEvents()
       return {
         seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
-        topics: topics.infos(), wishes: deps.wishes.info(), queue: transfers.queue(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(),
+        topics: topics.infos(), queue: transfers.queue(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(),
       }
     },
 
@@ -243,6 +242,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     setAutostart: ({ enabled }) => deps.autostart.set(enabled),
     ...createAccessService({ access, shares, knownPeer, publishShares: state.publishShares }),
     ...createLimitsService(limits, knownPeer),
+    ...deps.verifications,
     doctor: async () => reportHealth(await network.reachReport(), { status: status.info(), peers: book.infos() }),
     diagnostics: async () => deps.diagnostics(),
     shutdown: async () => deps.shutdown(),

@@ -24,6 +24,8 @@ export interface NetworkApi {
   startFiles(args: { jobs: readonly FileJob[] }): Promise<void>
   /** Stops a job; its partial data stays for a later `startFiles`, or goes when `discard`: for a job that does not run, `partial` says which. */
   stopFile(args: { jobId: string; discard: boolean; partial?: PartialData }): Promise<void>
+  /** Compares a part of a local file with the same part of a peer's, by hashes: at most 16 MiB. @returns where the first range that differs begins, null = same */
+  compareFile(args: CompareFile): Promise<{ differsAt: number | null }>
   /** Makes a short-lived address on the files origin. `local` must be an absolute path below the download directory. */
   grantFile(args: FileGrant): Promise<{ url: string }>
   /** Shares were added, removed or rescanned: reopen what is cached of the index. */
@@ -141,6 +143,19 @@ export interface FileJob {
    * put there since then is this very job's, finished before a crash: it counts as done and nothing is fetched.
    */
   readonly since?: number
+}
+
+export interface CompareFile {
+  readonly peerId: PeerId
+  readonly path: SharePath
+  /** What the listing said; the source must still have it. */
+  readonly size: number
+  readonly mtime: number
+  /** The local file, absolute. */
+  readonly file: string
+  readonly start: number
+  /** One past the last byte. */
+  readonly end: number
 }
 
 /** Whose unfinished data: one partial file exists for each peer and path. */

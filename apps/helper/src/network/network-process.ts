@@ -228,6 +228,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     list: (args) => call('list', args) as ReturnType<NetworkApi['list']>,
     startFiles: (args) => call('startFiles', args) as Promise<void>,
     stopFile: (args) => call('stopFile', args) as Promise<void>,
+    compareFile: (args) => call('compareFile', args) as ReturnType<NetworkApi['compareFile']>,
     grantFile: (args) => call('grantFile', args) as ReturnType<NetworkApi['grantFile']>,
     close: () => (closing ??= close()),
   }

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { CodedError, type PeerId, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
 import { openFileJobs } from '../adapters/file-jobs.ts'
 import { openFilesOrigin } from '../adapters/files-origin.ts'
+import { compareWithPeer } from '../adapters/local-compare.ts'
 import { type Meeting, openMeeting } from '../adapters/meeting.ts'
 import { openWay } from '../adapters/open-way.ts'
 import { openOwnAddresses, summarizeReach } from '../adapters/own-addresses.ts'
@@ -291,6 +292,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     list: async ({ peerId, request }) => requestList(requireConnection(peerId), request, { signal: closed.signal }),
     startFiles: async (args) => jobs.start(args.jobs),
     stopFile: async ({ jobId, discard, partial }) => jobs.stop(jobId, discard, partial),
+    compareFile: async (args) => ({ differsAt: await compareWithPeer(args, requireConnection(args.peerId), { signal: closed.signal }) }),
     grantFile: async (grant) => ({ url: files.grant(grant) }),
     sharesChanged: async (next) => {
       shares = next.shares

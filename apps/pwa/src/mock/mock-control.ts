@@ -9,6 +9,7 @@ import { openMockQueue } from './mock-queue.ts'
 import { openMockReach } from './mock-reach.ts'
 import { openMockSharing } from './mock-sharing.ts'
 import { openMockTransfers } from './mock-transfers.ts'
+import { openMockVerify } from './mock-verify.ts'
 import { openMockWishes } from './mock-wishes.ts'
 
 /**
@@ -175,7 +176,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   const methods: ControlApi = {
     snapshot: async () => ({
-      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), wishes: wishes.info(), queue: queueInfo(), wishes: wishes.info(),
+      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), queue: queueInfo(), wishes: wishes.info(),
       uploadPeers, limits: sharing.limits(), access: sharing.access(),
     }),
     announceCode: async () => code(),
@@ -291,6 +292,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     joinTopic: async ({ topic }) => reach.join(topic),
     leaveTopic: async ({ topic }) => reach.leave(topic),
     ...sharing.methods,
+    ...openMockVerify((id) => transfers.all().find(({ transferId }) => transferId === id)),
     doctor: async () => {
       mustWork()
       return reach.report()

@@ -4,15 +4,15 @@ import { ACCESS_METHODS, type AccessApi, type AccessInfo, type Audience } from '
 import { LIMITS_METHODS, type LimitsApi, type LimitsInfo, type UploadPeerInfo } from './limits-api.ts'
 import type { DoctorReport, TopicInfo } from './doctor-report.ts'
 import { WISHES_METHODS, type WishesApi, type WishesInfo } from './wishes-api.ts'
+import { VERIFY_METHODS, type VerifyApi } from './verify-api.ts'
 import { QUEUE_METHODS, type QueueApi, type QueueInfo, type QueuedInfo, type TransferWait } from './queue-api.ts'
-import { WISHES_METHODS, type WishesApi, type WishesInfo } from './wishes-api.ts'
 import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
 
 /**
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
  * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
  */
-export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, AutostartApi, WishesApi, QueueApi, WishesApi {
+export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, AutostartApi, WishesApi, QueueApi, VerifyApi {
   /** The whole state, and the sequence number of the last event it includes. */
   snapshot(): Promise<ControlSnapshot>
 
@@ -310,7 +310,7 @@ export const CONTROL_METHODS = [
   ...QUEUE_METHODS,
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'cancelScan', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
-  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS,
+  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS, ...VERIFY_METHODS,
 ] as const satisfies readonly (keyof ControlApi)[]
 
 export type ControlMethod = (typeof CONTROL_METHODS)[number]

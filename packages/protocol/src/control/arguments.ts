@@ -11,6 +11,7 @@ import type { ControlApi, ControlMethod } from './api.ts'
 import { WISHES_SCHEMAS } from './wishes-arguments.ts'
 import { flag, id, parsed, peerId, text } from './argument-parts.ts'
 import { LIMITS_SCHEMAS } from './limits-arguments.ts'
+import { VERIFY_SCHEMAS } from './verify-arguments.ts'
 
 /** What each control method admits as its argument. Says nothing about who may call it. */
 
@@ -120,6 +121,7 @@ const SCHEMAS = {
   diagnostics: nothing,
   ...ACCESS_SCHEMAS,
   ...LIMITS_SCHEMAS,
+  ...VERIFY_SCHEMAS,
 } satisfies Record<ControlMethod, v.GenericSchema>
 
 /** What an MQTT client can connect to: `mqtt`, `mqtts`, `ws` or `wss`. A name and password may be part of it. */
