@@ -81,7 +81,7 @@ class Node {
       const request = body && decodeRequest(body)
       if (request?.ok && request.value.type === 'ping') await frames.writeFrame(encodeAnswer({ type: 'pong' }))
       if (!request?.ok || request.value.type !== 'read') return stream.finish()
-      const { start, end } = request.value
+      const { start, end = MIB } = request.value
       const bytes = this.data.subarray(start, end)
       await frames.writeFrame(encodeAnswer({ type: 'data', size: this.data.length, mtime: 1, start, length: bytes.length }))
       await stream.write(bytes)

@@ -1,7 +1,7 @@
 import type { Endpoint, PeerId } from '@harddrive-party/protocol'
 
 /**
- * The seam between peers and the ways to reach them. QUIC is the first transport; TCP + TLS 1.3 is to follow with the same identities and frames.
+ * The seam between peers and the ways to reach them. QUIC is the first transport, TCP with TLS 1.3 the second, with the same identities and messages.
  * `test/transport-contract.ts` is what every transport must pass; `test/memory-transport.ts` is the fake, held to the same suite.
  */
 export interface Transport {

@@ -43,7 +43,7 @@ function aboutPeers(peers: readonly DoctorPeer[]): string[] {
 
 function aboutPeer(peer: DoctorPeer): string[] {
   const rows = peer.attempts.map((attempt) => [
-    formatTime(attempt.at), attempt.candidate, PATH_KIND_WORDS[attempt.method], describeOutcome(attempt), `${Math.round(attempt.ms)} ms`, String(attempt.packets),
+    formatTime(attempt.at), attempt.candidate, `${PATH_KIND_WORDS[attempt.method]}${overTcp(attempt)}`, describeOutcome(attempt), `${Math.round(attempt.ms)} ms`, String(attempt.packets),
   ])
   const columns = [{ title: 'TRIED' }, { title: 'ADDRESS' }, { title: 'WAY' }, { title: 'OUTCOME' }, { title: 'TIME', align: 'right' }, { title: 'PACKETS', align: 'right' }] as const
   return [
@@ -55,7 +55,12 @@ function aboutPeer(peer: DoctorPeer): string[] {
 
 function describePath({ path }: DoctorPeer): string {
   if (path === null) return '-'
-  return `${PATH_KIND_WORDS[path.kind]}, ${path.address}${path.rttMs === null ? '' : `, ${path.rttMs.toFixed(1)} ms`}`
+  return `${PATH_KIND_WORDS[path.kind]}${overTcp(path)}, ${path.address}${path.rttMs === null ? '' : `, ${path.rttMs.toFixed(1)} ms`}`
+}
+
+/** QUIC goes without saying. */
+function overTcp({ transport }: { readonly transport?: 'quic' | 'tcp' }): string {
+  return transport === 'tcp' ? ' (TCP)' : ''
 }
 
 function describeOutcome({ outcome, message }: ReachAttempt): string {
