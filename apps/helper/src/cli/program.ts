@@ -214,8 +214,8 @@ Without LOCAL, what a download of it put on the disk. Ends with 0 if all is the 
 
 type Act = <A extends readonly unknown[]>(run: (session: HelperSession, ...args: A) => Promise<void>) => (this: Command, ...given: unknown[]) => Promise<void>
 
-function addWishCommands(wish: Command, helper: Act): void {
-  const change = (command: Command) => command
+function addWishOptions(command: Command): Command {
+  return command
     .option('--repeat', 'of a search: go on after it was found')
     .option('--once', 'of a search: stop when it was found (the usual way)')
     .option('--automatic', 'of a search: download what is found')
@@ -223,7 +223,10 @@ function addWishCommands(wish: Command, helper: Act): void {
     .option('--pause', 'do nothing about it for now')
     .option('--resume', 'undo --pause')
     .addOption(new Option('--priority <priority>', 'before all others, or after them').choices(['high', 'normal', 'low']))
-  change(wish.command('add [peer/path]')).description('Wish for a file or folder of a peer, or with --search for what a search finds, now or later.')
+}
+
+function addWishCommands(wish: Command, helper: Act): void {
+  addWishOptions(wish.command('add [peer/path]')).description('Wish for a file or folder of a peer, or with --search for what a search finds, now or later.')
     .option('--search <text>', 'as in "ls --search": words, *.flac, size:>10MB')
     .option('--peer <peer>', 'with --search: only at this peer')
     .addHelpText('after', '\nExamples:\n  $ hdp wish add --search "blue train *.flac" --automatic\n  $ hdp wish add brave-otter/Films/Later.mkv\n\n--json: {id}')
@@ -231,7 +234,7 @@ function addWishCommands(wish: Command, helper: Act): void {
   wish.command('list').description('List your wishes.')
     .addHelpText('after', '\n--json: [{id, kind, peer, path or search, repeat, automatic, paused, priority, addedAt, state, matches, taken, reason?}]')
     .action(helper((session) => listWishes(session)))
-  change(wish.command('edit <wish>')).description('Change a wish.')
+  addWishOptions(wish.command('edit <wish>')).description('Change a wish.')
     .option('--search <text>', 'look for something else')
     .addHelpText('after', '\n--json: the wish as in "wish list"')
     .action(helper((session, id: string, options: WishOptions) => editWish(session, id, options)))
