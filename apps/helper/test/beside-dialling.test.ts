@@ -14,6 +14,9 @@ const at = (host: string, port = 4433): ReachCandidate => ({ endpoint: { host, p
 const quic = (link: number, order = link) => ({ link, role: 'dialler', order, doubted: false }) as const
 const tcp = (link: number, order = link) => ({ ...quic(link, order), transport: 'tcp' }) as const
 
+const plan = (parts: Partial<ConstructorParameters<typeof DialPlan>[0]>) => new DialPlan({ dial: [], late: [], punch: [], ...parts })
+const dials = (effects: LinksEffect[]) => effects.filter((effect) => effect.type === 'dial')
+
 describe('of connections over both', () => {
   it('the one over TCP is used, and the best over QUIC kept', () => {
     expect(chooseConnection(self, peer, [tcp(1), quic(2)])?.link).toBe(1)
@@ -43,8 +46,6 @@ describe('candidates', () => {
 })
 
 describe('a plan with TCP', () => {
-  const plan = (parts: Partial<ConstructorParameters<typeof DialPlan>[0]>) => new DialPlan({ dial: [], late: [], punch: [], ...parts })
-
   it('gives QUIC a head start, and ends it when TCP answers', () => {
     const both = plan({ dial: [at('10.0.0.2')], tcp: [at('10.0.0.2')] })
     expect(both.step(0, { type: 'start' })).toEqual([{ type: 'attempt', attempt: 0, candidate: at('10.0.0.2') }])
@@ -84,7 +85,6 @@ describe('beside a connection over QUIC', () => {
   let means = { quic: true, tcp: true }
   let now = 0
   const step = (input: LinksInput): LinksEffect[] => machine.step(now, input)
-  const dials = (effects: LinksEffect[]) => effects.filter((effect) => effect.type === 'dial')
   /** Lets the machine wait until it wants to act. */
   const wait = (): LinksEffect[] => {
     now = machine.deadline ?? now
