@@ -244,14 +244,18 @@ describe('transfers in words', () => {
   })
 
   it('say why something waits', () => {
-    expect(troubleWords(transfer({ state: 'waiting', reason: { code: 'offline', message: '' } }))).toBe('Waiting for amber-otter to come online.')
-    expect(troubleWords(transfer({ state: 'waiting', reason: { code: 'disk-full', message: '' } }))).toContain('disk is full')
+    expect(troubleWords(transfer({ state: 'waiting', wait: { cause: 'offline' }, reason: { code: 'offline', message: '' } }))).toBe('Waiting for amber-otter to come online.')
+    expect(troubleWords(transfer({ state: 'waiting', wait: { cause: 'disk' }, reason: { code: 'disk-full', message: '' } }))).toContain('disk is full')
+    expect(troubleWords(transfer({ state: 'waiting', wait: { cause: 'place', place: 4 }, reason: { code: 'busy', message: '' } }))).toBe('Place 4 in amber-otter’s queue.')
+    expect(troubleWords(transfer({ state: 'waiting', wait: { cause: 'retry', until: Date.now() + 90_000 }, reason: { code: 'timed-out', message: '' } }))).toMatch(/^No answer.* Tried again in /)
+    expect(troubleWords(transfer({ state: 'paused', wait: { cause: 'peer-paused' } }))).toBe('Everything from amber-otter is paused.')
+    for (const cause of ['turn', 'limit', 'source', 'paused', 'all-paused'] as const) expect(troubleWords(transfer({ state: 'queued', wait: { cause } }))).toMatch(/\.$/)
     expect(troubleWords(transfer({ state: 'done', files: { done: 1, failed: 2, total: 3 } }))).toBe('2 files could not be fetched.')
     expect(troubleWords(transfer({}))).toBe('')
   })
 
-  it('put what moves first and what ended last first', () => {
-    const { active, ended } = sortTransfers([transfer({ transferId: 'w', state: 'waiting' }), transfer({ transferId: 'r' }), transfer({ transferId: 'd1', state: 'done', endedAt: 1 }), transfer({ transferId: 'd2', state: 'failed', endedAt: 2 })])
+  it('keep the order of the line, and put what ended last first', () => {
+    const { active, ended } = sortTransfers([transfer({ transferId: 'w', state: 'waiting', order: 2 }), transfer({ transferId: 'r', order: 1.5 }), transfer({ transferId: 'd1', state: 'done', endedAt: 1 }), transfer({ transferId: 'd2', state: 'failed', endedAt: 2 })])
     expect([active.map((one) => one.transferId), ended.map((one) => one.transferId)]).toEqual([['r', 'w'], ['d2', 'd1']])
   })
 })

@@ -1,4 +1,4 @@
-import { computed } from 'vue'
+import { computed, shallowRef } from 'vue'
 import type { Entry, PeerId } from '@harddrive-party/protocol'
 import { lastPart } from '../format.ts'
 import { isEnded, useHelper } from '../state/helper-store.ts'
@@ -23,20 +23,40 @@ export function useEntryActions() {
     return states
   })
 
-  async function download(peerId: PeerId, peerName: string, entry: Entry) {
+  /** The folder whose download is being looked at beforehand. */
+  const looking = shallowRef<{ readonly peerId: PeerId; readonly peerName: string; readonly entry: Entry } | null>(null)
+
+  async function download(peerId: PeerId, peerName: string, entry: Entry, follow = false) {
     const name = lastPart(entry.path)
     await toasts.attempt(async () => {
       const where = await wishes.want({ peerId, peerName, path: entry.path, isDirectory: entry.isDirectory, size: entry.size })
+      if (follow) await followLatest(peerId, entry.path)
       toasts.show(where === 'sent' ? `“${name}” is on its way.` : `“${name}” is on your wishlist until the helper is back.`)
     })
   }
 
-  async function preview(peerId: PeerId, entry: Entry) {
+  /** The wish was taken just now: its transfer is the one that has not ended. */
+  async function followLatest(peerId: PeerId, path: string) {
+    const { transfers } = await helper.api.snapshot()
+    const taken = transfers.find((transfer) => transfer.peerId === peerId && transfer.path === path && transfer.endedAt === null)
+    if (taken !== undefined) await helper.api.followTransfer({ transferId: taken.transferId, follow: true })
+  }
+
+  async function preview(peerId: PeerId, entry: Entry, peerName = '') {
+    if (entry.isDirectory) {
+      looking.value = { peerId, peerName, entry }
+      return
+    }
     await toasts.attempt(() => openInTab(async () => (await helper.api.remoteFileUrl({ peerId, path: entry.path })).url))
   }
 
   return {
-    download, preview,
+    download, preview, looking,
+    downloadLooked(follow: boolean) {
+      const looked = looking.value
+      looking.value = null
+      if (looked !== null) void download(looked.peerId, looked.peerName, looked.entry, follow)
+    },
     stateOf: (peerId: PeerId, path: string) => known.value.get(keyOf(peerId, path)) ?? null,
   }
 }

@@ -1,7 +1,7 @@
 import { defineStore } from 'pinia'
 import { computed, shallowReactive, shallowRef, ref } from 'vue'
 import type { PeerId } from '@harddrive-party/protocol'
-import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, WishesInfo } from '@harddrive-party/protocol/control'
+import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, WishesInfo } from '@harddrive-party/protocol/control'
 import { type HelperLink, type LinkStatus, type OpenSession, forwardingApi, openLink } from './link.ts'
 import { type Memory, memoryInRam } from './memory.ts'
 
@@ -20,6 +20,7 @@ export const useHelper = defineStore('helper', () => {
   const settings = shallowRef<Settings | null>(null)
   const topics = shallowRef<readonly TopicInfo[]>([])
   const wishes = shallowRef<WishesInfo | null>(null)
+  const queue = shallowRef<QueueInfo>({ paused: false, pausedPeers: [] })
   const uploads = shallowRef<readonly UploadInfo[]>([])
   const peers = shallowReactive(new Map<PeerId, PeerInfo>())
   const transfers = shallowReactive(new Map<string, TransferInfo>())
@@ -37,6 +38,7 @@ export const useHelper = defineStore('helper', () => {
     uploads.value = snapshot.uploads
     topics.value = snapshot.topics
     wishes.value = snapshot.wishes
+    queue.value = snapshot.queue
     refill(peers, snapshot.peers, (peer) => peer.peerId)
     refill(transfers, snapshot.transfers, (transfer) => transfer.transferId)
     refill(shares, snapshot.shares, (share) => share.shareId)
@@ -63,6 +65,9 @@ export const useHelper = defineStore('helper', () => {
         break
       case 'wishes':
         wishes.value = change.wishes
+        break
+      case 'queue':
+        queue.value = change.queue
         break
       case 'uploads':
         uploads.value = change.uploads
@@ -161,6 +166,7 @@ export const useHelper = defineStore('helper', () => {
 
   return {
     link, isOpen, everOpen, status, settings, uploads, topics, wishes, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
+    queue,
     start, stop, attach, wake, takeSnapshot, takeChange, onChange,
   }
 })

@@ -1,5 +1,6 @@
-import type { TransferFile, TransferInfo } from '@harddrive-party/protocol/control'
+import type { TransferFile, TransferInfo, TransferWait } from '@harddrive-party/protocol/control'
 import { formatBytes, formatDuration, formatPercent, formatSpeed, fractionDone, secondsLeft } from '../../format.ts'
+import { isolate, t } from '../../i18n.ts'
 import { isEnded } from '../../state/helper-store.ts'
 import { TRANSFER_STATES, wordsForReason } from '../../words.ts'
 
@@ -8,14 +9,9 @@ import { TRANSFER_STATES, wordsForReason } from '../../words.ts'
 export function sortTransfers(transfers: Iterable<TransferInfo>): { readonly active: readonly TransferInfo[]; readonly ended: readonly TransferInfo[] } {
   const all = [...transfers]
   return {
-    active: all.filter((transfer) => !isEnded(transfer)).sort((a, b) => rank(a) - rank(b) || a.addedAt - b.addedAt),
+    active: all.filter((transfer) => !isEnded(transfer)).sort((a, b) => a.order - b.order || a.addedAt - b.addedAt),
     ended: all.filter(isEnded).sort((a, b) => (b.endedAt ?? 0) - (a.endedAt ?? 0)),
   }
-}
-
-/** What moves comes first, what cannot move comes last. */
-function rank({ state }: TransferInfo): number {
-  return state === 'running' || state === 'listing' ? 0 : state === 'queued' ? 1 : 2
 }
 
 /** The line below the bar: `1.2 GB of 3.4 GB · 35% · 24 MB/s · 2 min left`. */
@@ -35,15 +31,55 @@ export function progressWords(transfer: Pick<TransferInfo, 'state' | 'bytes' | '
 }
 
 /** Why it stands still, or how it ended badly; empty while all is well. */
-export function troubleWords(transfer: Pick<TransferInfo, 'state' | 'reason' | 'peerName' | 'files'>): string {
-  const reason = transfer.state === 'waiting' || transfer.state === 'failed' || transfer.state === 'queued' ? wordsForReason(transfer) : ''
+export function troubleWords(transfer: Pick<TransferInfo, 'state' | 'reason' | 'wait' | 'peerName' | 'files'>): string {
+  const reason = transfer.wait === null ? (transfer.state === 'failed' ? wordsForReason(transfer) : '') : waitWords(transfer.wait, transfer, Date.now())
   const failed = transfer.files.failed > 0 ? `${transfer.files.failed.toLocaleString()} ${transfer.files.failed === 1 ? 'file' : 'files'} could not be fetched.` : ''
   return [reason, failed].filter((part) => part !== '').join(' ')
 }
 
-export function fileWords({ state, bytes, size, reason }: TransferFile): string {
+/** Why nothing comes in. @param now milliseconds since 1970 */
+export function waitWords(wait: TransferWait, { reason, peerName }: Pick<TransferInfo, 'reason' | 'peerName'>, now: number): string {
+  const name = isolate(peerName)
+  const again = wait.until === undefined || wait.until <= now ? '' : t('words.wait.again', { time: formatDuration((wait.until - now) / 1000) })
+  switch (wait.cause) {
+    case 'place':
+      return t('words.wait.place', { place: wait.place ?? 1, name })
+    case 'peer-paused':
+      return t('words.wait.peerPaused', { name })
+    case 'all-paused':
+      return t('words.wait.allPaused')
+    case 'peer':
+    case 'retry':
+      return [wordsForReason({ reason, peerName }), again].filter((part) => part !== '').join(' ')
+    case 'source':
+      return [t('words.wait.source'), again].filter((part) => part !== '').join(' ')
+    default:
+      return t(`words.wait.${wait.cause}`, { name })
+  }
+}
+
+export function fileWords({ state, bytes, size, reason, wait }: TransferFile, peerName: string): string {
   if (state === 'done') return formatBytes(size)
+  if (wait !== null && wait.cause !== 'turn' && wait.cause !== 'retry') return waitWords(wait, { reason: null, peerName }, Date.now())
   if (reason !== null) return reason
   if (state === 'running') return `${formatPercent(fractionDone(bytes, size))} of ${formatBytes(size)}`
   return `${TRANSFER_STATES[state].label} · ${formatBytes(size)}`
+}
+
+export interface FolderGroup {
+  /** Below the transfer's path at the peer; empty for what lies directly in it. */
+  readonly folder: string
+  readonly files: readonly TransferFile[]
+}
+
+/** Files under the folders they lie in, in the order of the listing. */
+export function groupFiles(files: readonly TransferFile[]): readonly FolderGroup[] {
+  const groups: { folder: string; files: TransferFile[] }[] = []
+  for (const file of files) {
+    const folder = file.source.slice(0, Math.max(0, file.source.lastIndexOf('/')))
+    const last = groups.at(-1)
+    if (last?.folder === folder) last.files.push(file)
+    else groups.push({ folder, files: [file] })
+  }
+  return groups
 }
