@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { overBest } from '../src/adapters/best-connection.ts'
 import { certificateFromSeed } from '../src/adapters/certificate.ts'
 import { FrameStream } from '../src/adapters/frame-stream.ts'
+import { pathKind } from '../src/adapters/peer-dials.ts'
 import { openPeerLinks, type PeerLinks } from '../src/adapters/peer-links.ts'
 import { requestRead } from '../src/adapters/peer-requests.ts'
 import { openQuicTransport, type QuicTransport } from '../src/adapters/quic/quic-transport.ts'
@@ -81,7 +82,7 @@ class Node {
       const request = body && decodeRequest(body)
       if (request?.ok && request.value.type === 'ping') await frames.writeFrame(encodeAnswer({ type: 'pong' }))
       if (!request?.ok || request.value.type !== 'read') return stream.finish()
-      const { start, end = MIB } = request.value
+      const { start = 0, end = MIB } = request.value
       const bytes = this.data.subarray(start, end)
       await frames.writeFrame(encodeAnswer({ type: 'data', size: this.data.length, mtime: 1, start, length: bytes.length }))
       await stream.write(bytes)
@@ -198,5 +199,11 @@ describe('QUIC and TCP between the same two peers', () => {
     expect(port).toBe(ben.quic?.ports.v4)
     await anna.links.connect(ben.code)
     await ben.until(() => ben.transportTo(anna) === 'tcp')
+  })
+})
+
+describe('a link-local address with its interface behind it', () => {
+  it('is a way like any other, though nobody else can use it', () => {
+    expect(pathKind({ host: 'fe80::1%eth0', port: 1 })).toBe('lan')
   })
 })

@@ -184,7 +184,8 @@ export class PeerDials {
 
 /** What kind of path leads to an address, as far as the address tells. */
 export function pathKind({ host }: Endpoint): PeerPath['kind'] {
-  const scope = addressScope(host)
+  // Behind a link-local address the system writes its interface.
+  const scope = addressScope(host.split('%', 1)[0] ?? host)
   if (scope === 'loopback') return 'loopback'
   if (scope === 'private' || scope === 'link-local') return 'lan'
   return host.includes(':') && !host.startsWith('::ffff:') ? 'ipv6' : 'direct'

@@ -399,7 +399,7 @@ class OpenPeerLinks implements PeerLinks {
     // One UDP socket dials and listens, so where a QUIC peer is seen it can be dialled; a TCP peer dials from another port.
     // Addresses name UDP ports, as far as there are any: a TCP port of another number is told by itself.
     const isAddress = connection.transport === 'quic' || theirs.tcpPort === undefined || (reachedAt && theirs.addresses.includes(formatEndpoint(reachedAt)))
-    const seen = reachedAt && isAddress ? [reachedAt] : connection.transport === 'quic' ? [connection.remote] : []
+    const seen = (reachedAt && isAddress ? [reachedAt] : connection.transport === 'quic' ? [connection.remote] : []).filter(isForAll)
     const knockSecret = Buffer.from(theirs.knockSecret).toString('hex')
     this.#options.emit({ type: 'peer-known', peerId, knockSecret, addresses: believedAddresses(seen, theirs.addresses), worked: seen.map(formatEndpoint) })
   }
@@ -426,7 +426,12 @@ class OpenPeerLinks implements PeerLinks {
 
 /** Where the peer can be dialled: over TCP it dials from another port than it listens on. */
 function wayOf({ transport, remote }: PeerConnection): LinkWay {
-  return transport === 'tcp' ? { transport } : { remote }
+  return transport === 'tcp' ? { transport } : isForAll(remote) ? { remote } : {}
+}
+
+/** The system writes the interface behind a link-local address (`fe80::1%eth0`): that means nothing elsewhere, and nothing tomorrow. */
+function isForAll({ host }: Endpoint): boolean {
+  return !host.includes('%')
 }
 
 /** Addresses come from disk and from peers: what cannot be read is passed over. */

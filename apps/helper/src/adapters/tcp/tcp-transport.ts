@@ -152,7 +152,9 @@ class OpenTcpTransport implements TcpTransport {
     const timer = setTimeout(() => raw.destroy(), ACCEPT_TIMEOUT_MS)
     try {
       this.#keep(raw)
-      const { remoteAddress, remotePort } = raw
+      const { remotePort } = raw
+      // Nobody sends to it, so the interface that the system writes behind a link-local address is left out.
+      const remoteAddress = raw.remoteAddress?.split('%', 1)[0]
       const socket = await secureAsListener(raw, this.#secureContext)
       this.#keep(socket)
       socket.setKeepAlive(true, KEEP_ALIVE_MS)
