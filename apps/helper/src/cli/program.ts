@@ -11,6 +11,7 @@ import { type PeerDecision, connectPeer, decideAboutPeer, listPeers, pingPeer } 
 import { rescanShare } from './commands/share-scans.ts'
 import { listFiles, listShares, readFile } from './commands/files.ts'
 import { addShare, changeAudience, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
+import { addLibraryCommands } from './library-program.ts'
 import { addSharingCommands } from './sharing-program.ts'
 import { addWish, editWish, listWishes, removeWish, showMatches, type WishOptions } from './commands/wishes.ts'
 import { SWITCH_NAMES, joinTopic, leaveTopic, listTopics, showSettings } from './commands/topics.ts'
@@ -168,6 +169,7 @@ export function buildProgram(actions: ProgramActions): Command {
     .option('--stop', 'stop a scan that runs')
     .action(helper((session, directory: string, options: { quick?: boolean; stop?: boolean }) => rescanShare(session, directory, { quick: options.quick === true, stop: options.stop === true })))
 
+  addLibraryCommands(command, helper)
   addSharingCommands(command, helper)
   command('download <peer/path>', 'Download a file, or a folder with everything below it.').alias('get')
     .option('--dry-run', 'only say what it would fetch: how much, what is here already, and whether it fits')

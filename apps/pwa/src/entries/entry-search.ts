@@ -1,14 +1,10 @@
-import { type Entry, type PeerId, MAX_SEARCH_BYTES } from '@harddrive-party/protocol'
-import type { ControlApi } from '@harddrive-party/protocol/control'
+import { type Entry, type PeerFound, type PeerId, MAX_SEARCH_BYTES } from '@harddrive-party/protocol'
+import type { ControlApi, ListArguments } from '@harddrive-party/protocol/control'
 import { explain } from '../words.ts'
 
 /** Searches several peers at once and merges what comes. Holds no state between searches. */
 
-export interface Found {
-  readonly peerId: PeerId
-  readonly peerName: string
-  readonly entry: Entry
-}
+export type Found = PeerFound
 
 export interface SearchedPeer {
   readonly peerId: PeerId
@@ -34,17 +30,20 @@ export function searchTerm(text: string): string | null {
   return new TextEncoder().encode(term).length <= MAX_SEARCH_BYTES ? term : null
 }
 
+/** What is asked of each peer. */
+export type SearchWish = Pick<ListArguments, 'sort'> & { readonly search: string }
+
 export interface SearchListener {
   onFound(found: readonly Found[]): void
   onPeer(peer: SearchedPeer): void
 }
 
 /** Asks every peer at the same time; resolves when all have ended. Nothing is reported after `signal` aborts. */
-export async function searchPeers(api: Pick<ControlApi, 'list'>, peers: readonly { readonly peerId: PeerId; readonly name: string }[], term: string, listener: SearchListener, { signal }: { signal: AbortSignal }): Promise<void> {
-  await Promise.all(peers.map((peer) => searchPeer(api, peer, term, listener, signal)))
+export async function searchPeers(api: Pick<ControlApi, 'list'>, peers: readonly { readonly peerId: PeerId; readonly name: string }[], wish: SearchWish, listener: SearchListener, { signal }: { signal: AbortSignal }): Promise<void> {
+  await Promise.all(peers.map((peer) => searchPeer(api, peer, wish, listener, signal)))
 }
 
-async function searchPeer(api: Pick<ControlApi, 'list'>, { peerId, name }: { readonly peerId: PeerId; readonly name: string }, search: string, listener: SearchListener, signal: AbortSignal): Promise<void> {
+async function searchPeer(api: Pick<ControlApi, 'list'>, { peerId, name }: { readonly peerId: PeerId; readonly name: string }, wish: SearchWish, listener: SearchListener, signal: AbortSignal): Promise<void> {
   const seen = new Set<string>()
   let cursor: string | undefined
   const report = (status: SearchedPeer['status'], more: Partial<SearchedPeer> = {}) => {
@@ -53,7 +52,7 @@ async function searchPeer(api: Pick<ControlApi, 'list'>, { peerId, name }: { rea
   report('loading')
   try {
     for (let pages = 0; pages < MAX_PAGES_PER_PEER; pages++) {
-      const page = await api.list({ peerId, search, recursive: true, limit: PAGE_LIMIT, ...(cursor === undefined ? {} : { cursor }) })
+      const page = await api.list({ peerId, ...wish, recursive: true, limit: PAGE_LIMIT, ...(cursor === undefined ? {} : { cursor }) })
       if (signal.aborted) return
       const fresh: Entry[] = []
       for (const entry of page.entries) {
@@ -71,11 +70,6 @@ async function searchPeer(api: Pick<ControlApi, 'list'>, { peerId, name }: { rea
   } catch (error) {
     report('failed', { problem: explain(error) })
   }
-}
-
-/** The merged list: in the order of arrival, so that nothing moves under the finger; one peer only, if chosen. */
-export function visibleResults(found: readonly Found[], onlyPeer: PeerId | null): readonly Found[] {
-  return onlyPeer === null ? found : found.filter(({ peerId }) => peerId === onlyPeer)
 }
 
 export function replacePeer(peers: readonly SearchedPeer[], peer: SearchedPeer): SearchedPeer[] {

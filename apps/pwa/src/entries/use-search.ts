@@ -1,12 +1,12 @@
 import { onScopeDispose, ref, shallowRef, watch, type Ref } from 'vue'
 import type { PeerId } from '@harddrive-party/protocol'
 import type { ControlApi } from '@harddrive-party/protocol/control'
-import { type Found, type SearchedPeer, replacePeer, searchPeers, searchTerm } from './entry-search.ts'
+import { type Found, type SearchWish, type SearchedPeer, replacePeer, searchPeers, searchTerm } from './entry-search.ts'
 
 /** A search that follows the typing: waits for a pause, drops what is under way, and collects what streams in. */
 const PAUSE_MS = 220
 
-export function useSearch(api: Pick<ControlApi, 'list'>, text: Ref<string>, targets: () => readonly { readonly peerId: PeerId; readonly name: string }[]) {
+export function useSearch(api: Pick<ControlApi, 'list'>, text: Ref<string>, targets: () => readonly { readonly peerId: PeerId; readonly name: string }[], sort: () => SearchWish['sort'] = () => undefined) {
   const status = ref<'idle' | 'loading' | 'ready'>('idle')
   const found = shallowRef<readonly Found[]>([])
   const peers = shallowRef<readonly SearchedPeer[]>([])
@@ -30,7 +30,8 @@ export function useSearch(api: Pick<ControlApi, 'list'>, text: Ref<string>, targ
     status.value = 'loading'
     running = new AbortController()
     const { signal } = running
-    await searchPeers(api, targets(), term, {
+    const order = sort()
+    await searchPeers(api, targets(), { search: term, ...(order === undefined ? {} : { sort: order }) }, {
       onFound: (more) => {
         found.value = [...found.value, ...more]
       },

@@ -1,4 +1,4 @@
-import { type Entry, type ListPage, type SharePath, CodedError } from '@harddrive-party/protocol'
+import { CodedError, type Entry, type ListPage, type SearchQuery, type SharePath, compareNatural, parseSearch, rankEntry } from '@harddrive-party/protocol'
 import type { ListArguments } from '@harddrive-party/protocol/control'
 
 /** Invented shares for the mock: deterministic trees, made while they are walked, listed by the rules of the contract. */
@@ -73,27 +73,54 @@ export function largeShare(): MockNode {
 const MAX_LIMIT = 1000
 
 /** Lists a tree as a helper would: each directory before its contents, cursors are opaque to the caller. */
-export function listTree(shares: readonly MockNode[], { path, search, recursive, cursor, limit }: ListArguments): ListPage {
+export function listTree(shares: readonly MockNode[], { path, search, recursive, cursor, limit, sort, reverse = false }: ListArguments): ListPage {
   if (!Number.isInteger(limit) || limit < 1) throw new CodedError('bad-request', 'the limit must be a whole number from 1')
   const start = cursor === undefined ? 0 : Number(cursor)
   if (!Number.isInteger(start) || start < 0) throw new CodedError('bad-request', 'the cursor is not one of ours')
   const { nodes, prefix } = find(shares, path)
-  const needle = search?.toLowerCase()
+  const query = search === undefined ? undefined : parseSearch(search)
   const entries: Entry[] = []
   const end = start + Math.min(limit, MAX_LIMIT)
-  if (!recursive && needle === undefined) {
+  if (sort !== undefined || (recursive && query !== undefined)) return sortedPage(nodes, prefix, { query, recursive, sort, reverse, start, end })
+  if (!recursive && query === undefined) {
     // The usual case, and the one that has to be quick in a folder of a hundred thousand.
     for (const [node, at] of walk(nodes.slice(start, end), prefix, false)) entries.push(entryOf(node, at))
     return end < nodes.length ? { entries, cursor: String(end) } : { entries }
   }
   let seen = 0
   for (const [node, at] of walk(nodes, prefix, recursive)) {
-    if (needle !== undefined && !node.name.toLowerCase().includes(needle)) continue
+    if (query !== undefined && rankEntry(query, { ...entryOf(node, at), path: node.name }) === undefined) continue
     if (seen >= end) return { entries, cursor: String(end) }
     if (seen >= start) entries.push(entryOf(node, at))
     seen += 1
   }
   return { entries }
+}
+
+interface Sorting {
+  readonly query: SearchQuery | undefined
+  readonly recursive: boolean
+  readonly sort: ListArguments['sort']
+  readonly reverse: boolean
+  readonly start: number
+  readonly end: number
+}
+
+function sortedPage(nodes: readonly MockNode[], prefix: string, { query, recursive, sort, reverse, start, end }: Sorting): ListPage {
+  const found = [...walk(nodes, prefix, recursive)].flatMap(([node, at]) => {
+    const entry = entryOf(node, at)
+    const rank = query === undefined ? 0 : rankEntry(query, entry, prefix)
+    return rank === undefined ? [] : [{ rank, node, entry }]
+  })
+  const size = (a: (typeof found)[number], b: (typeof found)[number]) => b.entry.size - a.entry.size
+  found.sort((a, b) => {
+    if (sort === 'name') return Number(b.entry.isDirectory) - Number(a.entry.isDirectory) || compareNatural(a.node.name, b.node.name)
+    if (sort === 'date') return b.entry.mtime - a.entry.mtime
+    return sort === 'size' ? size(a, b) : a.rank - b.rank || size(a, b)
+  })
+  if (reverse) found.reverse()
+  const entries = found.slice(start, end).map(({ entry }) => entry)
+  return end < found.length ? { entries, cursor: String(end) } : { entries }
 }
 
 function entryOf(node: MockNode, path: string): Entry {
