@@ -42,7 +42,7 @@ export async function makeHelperFolder(name: string): Promise<HelperFolder & { r
 }
 
 /** Starts `hdp start --json` and resolves with what it says when it is ready. */
-export async function startHelper(folder: HelperFolder, options: { shares?: readonly string[]; ui?: string } = {}): Promise<HelperProcess> {
+export async function startHelper(folder: HelperFolder, options: { shares?: readonly string[]; ui?: string; args?: readonly string[] } = {}): Promise<HelperProcess> {
   const child = spawn(
     process.execPath,
     [
@@ -51,6 +51,7 @@ export async function startHelper(folder: HelperFolder, options: { shares?: read
       '--download-dir', folder.downloads,
       '--ui-address', options.ui ?? 'http://127.0.0.1:0',
       ...(options.shares ?? []).flatMap((share) => ['--share-dir', share]),
+      ...(options.args ?? []),
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], cwd: dirname(folder.storage) },
   )
