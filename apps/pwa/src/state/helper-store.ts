@@ -1,7 +1,8 @@
 import { defineStore } from 'pinia'
 import { computed, shallowReactive, shallowRef, ref } from 'vue'
 import type { PeerId } from '@harddrive-party/protocol'
-import type { ControlApi, ControlChange, ControlSnapshot, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, WishesInfo } from '@harddrive-party/protocol/control'
+import { DEFAULT_LIMITS } from '@harddrive-party/protocol/control'
+import type { AccessInfo, ControlApi, ControlChange, ControlSnapshot, LimitsInfo, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, UploadPeerInfo, WishesInfo } from '@harddrive-party/protocol/control'
 import { type HelperLink, type LinkStatus, type OpenSession, forwardingApi, openLink } from './link.ts'
 import { type Memory, memoryInRam } from './memory.ts'
 
@@ -22,6 +23,9 @@ export const useHelper = defineStore('helper', () => {
   const wishes = shallowRef<WishesInfo | null>(null)
   const queue = shallowRef<QueueInfo>({ paused: false, pausedPeers: [] })
   const uploads = shallowRef<readonly UploadInfo[]>([])
+  const uploadPeers = shallowRef<readonly UploadPeerInfo[]>([])
+  const limits = shallowRef<LimitsInfo>({ settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } })
+  const access = shallowRef<AccessInfo>({ groups: [], audiences: [] })
   const peers = shallowReactive(new Map<PeerId, PeerInfo>())
   const transfers = shallowReactive(new Map<string, TransferInfo>())
   const shares = shallowReactive(new Map<string, ShareInfo>())
@@ -36,6 +40,9 @@ export const useHelper = defineStore('helper', () => {
     status.value = snapshot.status
     settings.value = snapshot.settings
     uploads.value = snapshot.uploads
+    uploadPeers.value = snapshot.uploadPeers
+    limits.value = snapshot.limits
+    access.value = snapshot.access
     topics.value = snapshot.topics
     wishes.value = snapshot.wishes
     queue.value = snapshot.queue
@@ -65,6 +72,15 @@ export const useHelper = defineStore('helper', () => {
         break
       case 'wishes':
         wishes.value = change.wishes
+        break
+      case 'upload-peers':
+        uploadPeers.value = change.uploadPeers
+        break
+      case 'limits':
+        limits.value = change.limits
+        break
+      case 'access':
+        access.value = change.access
         break
       case 'queue':
         queue.value = change.queue
@@ -128,6 +144,7 @@ export const useHelper = defineStore('helper', () => {
       }
       for (const transfer of transfers.values()) transfers.set(transfer.transferId, { ...transfer, bytesPerSecond: 0 })
       uploads.value = []
+      uploadPeers.value = []
       topics.value = topics.value.map(({ topic }) => ({ topic, members: [] }))
     }
   }
@@ -165,7 +182,7 @@ export const useHelper = defineStore('helper', () => {
   }
 
   return {
-    link, isOpen, everOpen, status, settings, uploads, topics, wishes, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
+    link, isOpen, everOpen, status, settings, uploads, uploadPeers, limits, access, topics, wishes, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
     queue,
     start, stop, attach, wake, takeSnapshot, takeChange, onChange,
   }

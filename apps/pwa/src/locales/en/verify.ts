@@ -1,0 +1,18 @@
+export const verify = {
+  action: 'Verify',
+  actionFor: 'Compare {name} with its source',
+  title: '{name}, compared with its source',
+  going: '{done} of {total} · {files}',
+  files: '{n} file | {n} files',
+  same: 'All the same as at the source: {files}, {size}.',
+  differs: 'Not the same as at the source.',
+  stopped: 'Stopped before it was done.',
+  failed: 'It could not be compared: {reason}',
+  countSame: '{n} the same | {n} the same',
+  different: '{n} different | {n} different',
+  missing: '{n} only at the source | {n} only at the source',
+  extra: '{n} only here | {n} only here',
+  unreadable: '{n} could not be read | {n} could not be read',
+  stop: 'Stop comparing',
+  more: 'The first {n} are shown.',
+} as const
