@@ -1,4 +1,5 @@
 import type { ShareInfo } from '@harddrive-party/protocol/control'
+import { EventEmitter, once } from 'node:events'
 import { watch } from 'node:fs'
 import { mkdir, mkdtemp, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -105,14 +106,14 @@ describe('watching a share', () => {
   it('names many changed directories no longer one by one', async () => {
     const many = Array.from({ length: 600 }, (_, i) => `d${i}`)
     for (const name of many) await mkdir(join(directory, name))
-    let changed: (paths: readonly string[] | null) => void = () => {}
-    const told = new Promise<readonly string[] | null>((resolve) => (changed = resolve))
-    const ready = new Promise<void>((resolve) => {
-      const opened = openShareWatch({ directory, directories: () => ['', ...many], onChange: (paths) => changed(paths), onState: () => resolve(), restMs: 200, isRecursive: false })
-      closers.push(opened.close.bind(opened))
+    const told = new EventEmitter()
+    const opened = openShareWatch({
+      directory, directories: () => ['', ...many], onChange: (paths) => told.emit('change', paths), onState: (state) => told.emit(state), restMs: 200, isRecursive: false,
     })
-    await ready
+    closers.push(opened.close.bind(opened))
+    await once(told, 'on')
+    const change = once(told, 'change')
     await Promise.all(many.map((name) => writeFile(join(directory, name, 'x'), '')))
-    expect(await told).toBeNull()
+    expect(await change).toEqual([null])
   })
 })
