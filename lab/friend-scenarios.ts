@@ -7,7 +7,7 @@ import { type Scenario, type ScenarioOutcome, LINE, SLOW_LINE, disturbDownload, 
 import type { Site, SiteSpec } from './sites.ts'
 
 /** A provider's new address is noticed by the questions that keep a port open, and told to friends. */
-const NEWS_TIMEOUT_MS = 60_000
+const NEWS_TIMEOUT_MS = 90_000
 /** What two who started apart may take: the pause of the first, and its first knock that travels all the way. */
 const APART_TIMEOUT_MS = 110_000
 

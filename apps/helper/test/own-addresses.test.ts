@@ -152,19 +152,34 @@ describe('our own reach', () => {
     expect(world.reaches.length).toBeLessThan(6)
   })
 
-  it.each([
-    ['open', () => ({ host: LAN.host, port: 4433 })],
-    ['random', ({ host }: Endpoint) => ({ ...OUTSIDE, port: 7000 + Number(host.at(-1)) })],
-  ] as const)('does not keep awake what is %s: asks every five minutes', (kind, nat) => {
+  it('does not keep awake what is open: asks every five minutes', () => {
     const world = new World()
-    world.nat = nat
+    world.nat = () => ({ host: LAN.host, port: 4433 })
     world.interfaces(LAN)
-    expect(world.reach.nat.v4).toBe(kind)
+    expect(world.reach.nat.v4).toBe('open')
     const before = world.asked.length
     world.until(299_000)
     expect(world.asked).toHaveLength(before)
     world.until(301_000)
     expect(world.asked).toHaveLength(before + 2)
+  })
+
+  it('asks one server in a minute whether a hard NAT has the same address still, and all every five minutes', () => {
+    const world = new World()
+    let flows = 0
+    const seenFrom = (address: string) => ({ host }: Endpoint): Endpoint => ({ host: address, port: 7000 + Number(host.at(-1)) + 10 * ++flows })
+    world.nat = seenFrom(OUTSIDE.host)
+    world.interfaces(LAN)
+    expect(world.reach.nat.v4).toBe('random')
+    const before = world.asked.length
+    world.until(299_000)
+    expect(world.asked.slice(before).map(({ at }) => at)).toEqual([60_000, 120_000, 180_000, 240_000])
+    world.until(301_000)
+    expect(world.asked).toHaveLength(before + 6)
+    world.nat = seenFrom('45.11.12.2')
+    world.until(362_000)
+    expect(world.addresses[0]).toMatch(/^45\.11\.12\.2:/)
+    expect(world.renewals).toBe(1)
   })
 
   it('notices a new public address at the next keep-alive, and doubts the mapping', () => {

@@ -50,7 +50,7 @@ export interface OwnAddressesOptions {
 export const KEEP_ALIVE_MS = 17_000
 /** Where nothing has to be kept awake, a changed public address is noticed this late at worst. */
 const RECHECK_MS = 5 * 60_000
-/** A NAT that counts moves on with every flow of the household; others predict it from what we say. */
+/** A NAT that counts moves on with every flow of the household; others predict it from what we say. Behind any hard one, whether its address is still the same. */
 const RESAMPLE_MS = 60_000
 /** However much is punched. */
 const MIN_RESAMPLE_MS = 2_000
@@ -207,7 +207,7 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
         if (this.#misses > 0) effects.push({ type: 'renew-mapping' })
         this.#misses = 0
         const known = this.#asked.get(running.key)?.sample
-        if (known === null || known === undefined || sameEndpoint(known.mapped, effect.sample.mapped)) continue
+        if (known === null || known === undefined || this.#isSameSight(known, effect.sample)) continue
         // Another public address: another network behind the same interface, or a router that has started anew.
         effects.push({ type: 'renew-mapping' })
         this.#samples = null
@@ -218,6 +218,11 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
         this.#schedule(now)
       }
     }
+  }
+
+  /** Behind a hard NAT every question comes from another port: only the address says something. */
+  #isSameSight({ mapped }: MappingSample, now: MappingSample): boolean {
+    return isHard(this.#natOf(addressFamily(mapped.host)).kind) ? mapped.host === now.mapped.host : sameEndpoint(mapped, now.mapped)
   }
 
   /** When all servers have answered or been given up: what next? */
@@ -246,7 +251,7 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
     if (this.#options.servers.length === 0 || this.#interfaces === null) return
     if (this.#failures > 0) this.#next = now + Math.min(RECHECK_MS, FIRST_RETRY_MS * 2 ** (this.#failures - 1))
     else if (this.#awakeServers().length > 0) this.#next = now + KEEP_ALIVE_MS
-    else this.#next = now + (this.#isCounting() ? RESAMPLE_MS : RECHECK_MS)
+    else this.#next = now + (this.#isCounting() || this.#watchedServers().length > 0 ? RESAMPLE_MS : RECHECK_MS)
   }
 
   #onTimer(now: number, effects: OwnAddressesEffect[]): void {
@@ -255,7 +260,9 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
       this.#samplePorts(now, effects)
       return this.#schedule(now)
     }
-    const servers = this.#awakeServers()
+    const awake = this.#awakeServers()
+    if (awake.length === 0 && now - this.#measuredAt >= RECHECK_MS) return this.#measure(effects)
+    const servers = awake.length > 0 ? awake : this.#watchedServers()
     const asked = servers[this.#turn++ % Math.max(1, servers.length)]
     if (asked === undefined || asked.sample === null || this.#failures > 0) return this.#measure(effects)
     const probe = new StunProbe(now, [{ server: asked.sample.server, transactionId: this.#options.transactionId() }])
@@ -269,6 +276,11 @@ export class OwnAddresses implements Machine<OwnAddressesInput, OwnAddressesEffe
       const { kind } = this.#natOf(family)
       return outcome === 'mapped' && (kind === 'consistent' || kind === 'unknown')
     })
+  }
+
+  /** Servers that see us through a hard NAT, asked only whether its address is another one. */
+  #watchedServers(): Asked[] {
+    return [...this.#asked.values()].filter(({ family, outcome }) => outcome === 'mapped' && isHard(this.#natOf(family).kind))
   }
 
   #samplesOf(family: AddressFamily): MappingSample[] {
