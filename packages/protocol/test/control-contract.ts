@@ -6,8 +6,6 @@ import { type ActivityEntry, CONTROL_METHODS, MAX_ACTIVITY, LIMIT_FIELDS, PEER_L
 import { wishesContract } from './wishes-contract.ts'
 import { BAD_QUEUE_ARGUMENTS, WAIT, queueContract } from './queue-contract.ts'
 
-import { wishesContract } from './wishes-contract.ts'
-
 /** What every ControlApi must do, whoever implements it: run on the real helper behind its door, and on the app's mock. */
 
 export interface ControlFixture {
@@ -296,8 +294,6 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
 
     wishesContract(() => fixture)
     queueContract(() => ({ api, fixture, until, failsWith }))
-
-    wishesContract(() => fixture)
 
     it('cancels and retries a transfer', async () => {
       const { transferId } = await api.download({ peerId: fixture.peerId, path: fixture.endlessFile })
