@@ -16,6 +16,8 @@ export class World {
   readonly started: string[] = []
   infos = new Map<string, TransferInfo>()
   removed: string[] = []
+  /** How often a UI was told something. */
+  changes = 0
   /** While set, the control process hears nothing any more: the targets it was not told of. */
   lost: string[] | undefined
   #jobs!: FileJobs
@@ -65,6 +67,7 @@ export class World {
     this.transfers = await openTransfers({
       store: this.#store, network, downloadDirectory: this.downloads, peerName: () => 'peer',
       onChange: (info) => {
+        this.changes++
         this.infos.set(info.transferId, info)
         for (const watcher of this.#watchers) watcher()
       },
