@@ -46,8 +46,6 @@ export interface NativeConfig {
 export interface NativeConnection {
   recv(data: Uint8Array, info: { readonly from: NativeAddress; readonly to: NativeAddress }): number
   send(into: Uint8Array): [number, unknown] | null
-  /** Bytes per millisecond that congestion control would like to be sent, within 2.7 kB and 64 kB. */
-  sendQuantum(): number
   streamRecv(id: number, into: Uint8Array): [number, boolean] | null
   streamSend(id: number, data: Uint8Array, finish: boolean): number | null
   /** Throws where there is no such stream (any more), or the peer wants no more of it. */
@@ -67,8 +65,8 @@ export interface NativeConnection {
   peerError(): NativeConnectionError | null
   localError(): NativeConnectionError | null
   stats(): { readonly recv: number; readonly recvBytes: number; readonly sent: number; readonly lost: number }
-  /** `rtt` in whole milliseconds. */
-  pathStats(): { readonly rtt: number; readonly cwnd: number }[]
+  /** `rtt` in whole milliseconds, `deliveryRate` in bytes per second. */
+  pathStats(): { readonly rtt: number; readonly cwnd: number; readonly deliveryRate: number; readonly sent: number; readonly lost: number }[]
   sendAckEliciting(): void
 }
 

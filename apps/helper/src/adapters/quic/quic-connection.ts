@@ -62,6 +62,8 @@ export class QuicConnection implements PeerConnection, StreamOwner {
   #peerId: PeerId | null = null
   #established = false
   #drained = false
+  /** About so many bytes that the engine was given wait in it. */
+  #backlog = 0
   #unread = false
   #packets = 0
   #packetsTotal = 0
@@ -322,6 +324,7 @@ export class QuicConnection implements PeerConnection, StreamOwner {
 
   #sendPackets(): void {
     const now = this.#host.now()
+    const hadNothing = !this.#streams.writing
     let left = SENDS_PER_FLUSH
     let allowed = this.#allowed(now)
     for (;;) {
@@ -334,6 +337,8 @@ export class QuicConnection implements PeerConnection, StreamOwner {
           break
         }
         left--
+        this.#backlog -= sent
+        if (allowed === Number.POSITIVE_INFINITY) continue
         allowed -= sent
         this.#pacer.sent(sent)
       }
@@ -342,13 +347,21 @@ export class QuicConnection implements PeerConnection, StreamOwner {
         else this.#host.wakeSoon(this)
         return
       }
+      this.#backlog = 0
       // Only now may the engine be given more: it would take a window's worth each time it is asked.
-      if (!this.#established || !this.#streams.writing) return
+      if (!this.#established) return
+      if (!this.#streams.writing) {
+        // Whoever has just been relieved of a piece brings the next one before the next flush.
+        if (hadNothing) this.#pacer.idle(now)
+        return
+      }
       if (allowed <= 0 || left === 0) {
         this.#host.wakeSoon(this)
         return
       }
-      if (!this.#streams.pump()) return
+      const given = this.#streams.pump()
+      if (given === 0) return
+      this.#backlog += given
     }
   }
 
@@ -369,15 +382,15 @@ export class QuicConnection implements PeerConnection, StreamOwner {
 
   #allowed(now: number): number {
     if (!this.#established) return Number.POSITIVE_INFINITY
+    const bulk = this.#backlog > 0 || this.#streams.writing
     if (now - this.#figuresAt >= PACING_INTERVAL_MS) {
       this.#figuresAt = now
-      const figures = this.native.pathStats()[0]
-      if (figures !== undefined) {
-        this.#rttMs = figures.rtt
-        this.#pacer.update({ rttMs: figures.rtt, cwnd: figures.cwnd, quantum: this.native.sendQuantum() })
-      }
+      const [figures] = this.native.pathStats()
+      this.#rttMs = figures?.rtt ?? this.#rttMs
+      if (bulk && figures !== undefined) this.#pacer.update(now, figures)
     }
-    return this.#pacer.available(now)
+    // Acknowledgements and the like are few, and wait for nobody.
+    return bulk ? this.#pacer.available(now) : Number.POSITIVE_INFINITY
   }
 
   #arm(): void {

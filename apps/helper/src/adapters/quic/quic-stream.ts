@@ -62,6 +62,8 @@ export class QuicStream implements PeerStream {
   #released = false
   /** Queued for writing at the connection. */
   queued = false
+  /** Bytes that the engine has taken. */
+  written = 0
 
   constructor(id: number, owner: StreamOwner) {
     this.id = id
@@ -232,6 +234,7 @@ export class QuicStream implements PeerStream {
     const { native } = this.#owner
     try {
       const taken = native.streamSend(this.id, bytes, finish)
+      this.written += taken ?? 0
       // A stream that the engine has already forgotten, because the peer gave it up, takes nothing either: asking tells the difference.
       if (taken === null) native.streamCapacity(this.id)
       return taken

@@ -23,6 +23,12 @@ const REPETITION = 1.1
 /** Bytes handed to the engine at once per stream and round: small enough for turns between streams, large enough for few calls. */
 const WRITE_SLICE = 64 * 1024
 
+/** Given to the engine at once in all: what it has, it sends from all streams in turn. */
+const ROUND_BYTES = 128 * 1024
+
+/** A stream that has written no more than this goes first: a page of a listing, a small file. */
+const SMALL_ANSWER_BYTES = 64 * 1024
+
 export class StreamTable {
   readonly #owner: StreamOwner
   readonly #streams = new Map<number, QuicStream>()
@@ -81,21 +87,22 @@ export class StreamTable {
     this.#writers.push(stream)
   }
 
-  /** One turn for every stream that has something to write. @returns whether the engine took anything */
-  pump(): boolean {
-    const writers = this.#writers
+  /**
+   * Gives the engine what streams have to write: first those that have written little, so that an answer does not wait behind a film; then the oldest
+   * of the others, so that of several parts of a film one is complete soon and the next can be asked for while the rest is under way.
+   * @returns how much the engine took; an end counts as a byte
+   */
+  pump(): number {
+    const writers = this.#writers.sort((a, b) => Number(a.written > SMALL_ANSWER_BYTES) - Number(b.written > SMALL_ANSWER_BYTES) || a.id - b.id)
     this.#writers = []
-    let any = false
+    let given = 0
     for (const stream of writers) {
       stream.queued = false
-      const { taken, waiting } = stream.pump(WRITE_SLICE)
-      any ||= taken > 0
+      const { taken, waiting } = given < ROUND_BYTES ? stream.pump(WRITE_SLICE) : { taken: 0, waiting: true }
+      given += taken
       if (waiting) this.queue(stream)
     }
-    // Whoever was first is last in the next round.
-    const first = this.#writers.shift()
-    if (first !== undefined) this.#writers.push(first)
-    return any
+    return given
   }
 
   /** Hands what has arrived to whoever waits for it. @returns false when the peer is beyond all limits */
