@@ -36,6 +36,8 @@ export interface HelperOptions {
   readonly mdns?: boolean
   /** Asking the router for a port. Default off. */
   readonly portMapping?: boolean
+  /** Connections over TCP as well. Default on, as for everybody. */
+  readonly tcp?: boolean
   readonly broker?: string
   readonly topics?: readonly string[]
   /** Gets what the helper logged, when it has stopped. */
@@ -64,6 +66,7 @@ export async function startHelper(host: Host, options: HelperOptions): Promise<L
       ...(stun.length === 0 ? ['--no-stun'] : stun.flatMap((server) => ['--stun-server', server])),
       ...(options.mdns === true ? [] : ['--no-mdns']),
       ...known(options.knownFlags, options.portMapping === true ? [] : ['--no-port-mapping']),
+      ...known(options.knownFlags, options.tcp === false ? ['--no-tcp'] : []),
       ...known(options.knownFlags, options.broker === undefined ? ['--no-mqtt'] : ['--mqtt-broker', options.broker]),
       ...(options.topics ?? []).flatMap((topic) => known(options.knownFlags, ['--topic', topic])),
     ],

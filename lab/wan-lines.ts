@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { SCRATCH, addCable, command, inside, installed, namespacePath } from './namespaces.ts'
+import { SCRATCH, addCable, command, inside, installed, ip, namespacePath } from './namespaces.ts'
 
 export interface WanQuality {
   /** One way. */
@@ -12,7 +12,15 @@ export interface WanQuality {
   /** Each way. */
   readonly lossPercent?: number
   readonly kbitPerSecond?: number
+  /** What waits in front of a line with a rate, each way; more is lost. Default DEFAULT_QUEUE_BYTES. */
+  readonly queueBytes?: number
 }
+
+/** As home routers have them: half a second at 80 Mbit/s. */
+const DEFAULT_QUEUE_BYTES = 5_000_000
+
+/** Packets: a tenth of a second at a gigabit. */
+const DEVICE_QUEUE = 10_000
 
 export interface WanLine {
   set(quality: WanQuality): Promise<void>
@@ -66,10 +74,12 @@ async function openProgramLine(a: End, b: End, quality: WanQuality): Promise<Wan
     for (const byte of chunk) if (byte === 0x0a) answers.shift()?.()
   })
   await Promise.race([new Promise<void>((resolve) => answers.push(resolve)), ended])
+  // While the program waits for its turn on a busy machine, what comes must not be lost.
+  for (const { ns, device } of [a, b]) await ip(ns, [`link set ${device} txqueuelen ${DEVICE_QUEUE}`])
   const line: WanLine = {
-    set: async ({ delayMs = 0, jitterMs = 0, lossPercent = 0, kbitPerSecond = 0 }) => {
+    set: async ({ delayMs = 0, jitterMs = 0, lossPercent = 0, kbitPerSecond = 0, queueBytes = DEFAULT_QUEUE_BYTES }) => {
       const answered = new Promise<void>((resolve) => answers.push(resolve))
-      stdin.write(`${Math.round(delayMs * 1000)} ${Math.round(jitterMs * 1000)} ${Math.round(lossPercent * 10_000)} ${kbitPerSecond}\n`)
+      stdin.write(`${Math.round(delayMs * 1000)} ${Math.round(jitterMs * 1000)} ${Math.round(lossPercent * 10_000)} ${kbitPerSecond} ${queueBytes}\n`)
       await Promise.race([answered, ended])
     },
     close: () => stdin.end(),
@@ -78,9 +88,11 @@ async function openProgramLine(a: End, b: End, quality: WanQuality): Promise<Wan
   return line
 }
 
-function netemArguments({ delayMs = 0, jitterMs = 0, lossPercent = 0, kbitPerSecond }: WanQuality): string[] {
+function netemArguments({ delayMs = 0, jitterMs = 0, lossPercent = 0, kbitPerSecond, queueBytes = DEFAULT_QUEUE_BYTES }: WanQuality): string[] {
+  // It has one queue for what waits and what is on its way, counted in packets.
+  const onTheWay = ((kbitPerSecond ?? 0) / 8) * delayMs
   return [
-    'delay', `${delayMs}ms`, ...(jitterMs > 0 ? [`${jitterMs}ms`] : []), 'loss', `${lossPercent}%`, 'limit', '4096',
+    'delay', `${delayMs}ms`, ...(jitterMs > 0 ? [`${jitterMs}ms`] : []), 'loss', `${lossPercent}%`, 'limit', String(4096 + Math.ceil((onTheWay + queueBytes) / 1500)),
     ...(kbitPerSecond === undefined ? [] : ['rate', `${kbitPerSecond}kbit`]),
   ]
 }

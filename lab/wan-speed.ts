@@ -1,0 +1,151 @@
+/**
+ * Real helpers passing a file over one long line, measured: for the benchmark, not for the lab. Runs inside of namespaces of its own (scripts/bench/wan.mjs
+ * starts it), takes an object as its only argument and prints one line of JSON for each cell as soon as it has it.
+ */
+import { once } from 'node:events'
+import { truncate } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AnnounceCodeInfo, PingInfo } from '@harddrive-party/protocol/control'
+import { type LabHelper, makeShare, readKnownFlags, startHelper, waitForOwnAddress, waitUntil } from './helpers.ts'
+import { openHost } from './hosts.ts'
+import { addNamespace, enterPrivateWorld, inside, installed, ip, spawnInside } from './namespaces.ts'
+import { addWanLine, chooseWanMethod, type WanLine } from './wan-lines.ts'
+
+export interface WanCell {
+  readonly mbit: number
+  readonly rttMs: number
+  /** Each way. */
+  readonly lossPct: number
+  /** What goes over at the same time in the same direction: one TCP connection with this congestion control of the kernel's, and nothing else. */
+  readonly beside?: 'cubic' | 'bbr'
+}
+
+export interface WanFigure extends WanCell {
+  /** Payload, from the request to the whole file on the disk; of what had come when time was up. */
+  readonly MBps: number
+  /** Of what the line carries, headers and all. */
+  readonly linkShare: number
+  /** The TCP connection's share, of what the line carries. */
+  readonly besideShare?: number
+  /** Packets sent by us again or lost. */
+  readonly lostPct?: number
+}
+
+interface Work {
+  readonly program: readonly string[]
+  readonly cells: readonly WanCell[]
+  /** Seconds that the file takes at the line's own rate. */
+  readonly seconds: number
+}
+
+const LEFT = { ns: 'left', device: 'wan', address: '45.11.12.20' }
+const RIGHT = { ns: 'right', device: 'wan', address: '46.21.22.20' }
+
+/** A transfer is given up after this many times what it would take at the line's own rate. */
+const PATIENCE = 8
+
+const TCP_PORT = 5201
+const TCP_LEAD_MS = 4000
+
+/** One side's queue holds what is on the way, as routers are dimensioned, and a little where that is little. */
+const MIN_QUEUE_BYTES = 256_000
+
+// The parent holds the other end: the world ends with it, however that ended.
+process.stdin.on('end', () => process.exit(130)).resume()
+const work = JSON.parse(process.argv[2] ?? '') as Work
+await enterPrivateWorld()
+if ((await chooseWanMethod()) === 'none') {
+  process.stdout.write(`${JSON.stringify({ skipped: 'no netem here, and no C compiler' })}\n`)
+  process.exit(0)
+}
+const line = await buildLine()
+const hosts = [await openHost(LEFT.ns), await openHost(RIGHT.ns)] as const
+const { directory, path } = await makeShare(1)
+const file = join(directory, path.slice(path.indexOf('/') + 1))
+const knownFlags = await readKnownFlags(work.program)
+for (const cell of work.cells) {
+  const figure = await measure(cell).catch((error: unknown) => ({ ...cell, failed: error instanceof Error ? error.message : String(error) }))
+  process.stdout.write(`${JSON.stringify(figure)}\n`)
+}
+process.exit()
+
+async function buildLine(): Promise<WanLine> {
+  for (const { ns } of [LEFT, RIGHT]) await addNamespace(ns)
+  const built = await addWanLine(LEFT, RIGHT, { delayMs: 0.1 })
+  for (const [own, other] of [[LEFT, RIGHT], [RIGHT, LEFT]] as const) {
+    await ip(own.ns, [`addr add ${own.address}/32 dev ${own.device}`, `link set ${own.device} up`, `route add ${other.address}/32 dev ${own.device}`, `route add default dev ${own.device}`])
+  }
+  return built
+}
+
+async function measure(cell: WanCell): Promise<WanFigure> {
+  const bytes = Math.round((cell.mbit / 8) * 1e6 * work.seconds)
+  // Holes read as zeros, and cost neither disk nor memory.
+  await truncate(file, bytes)
+  if (cell.beside !== undefined && !(await installed('iperf3'))) throw new Error('iperf3 is not installed')
+  const onTheWay = (cell.mbit / 8) * 1000 * cell.rttMs
+  await line.set({ delayMs: cell.rttMs / 2, lossPercent: cell.lossPct, kbitPerSecond: cell.mbit * 1000, queueBytes: Math.max(MIN_QUEUE_BYTES, onTheWay) })
+  const options = { program: work.program, shareDirectory: directory, stunServers: [], knownFlags, tcp: false }
+  const [sender, receiver] = await Promise.all(hosts.map((host) => startHelper(host, options))) as [LabHelper, LabHelper]
+  const tcp = cell.beside === undefined ? undefined : await startTcp(cell.beside)
+  try {
+    await meet(sender, receiver)
+    const from = (await tcp?.bytes()) ?? 0
+    const startedAt = performance.now()
+    const started = await receiver.call('download', { peerId: sender.peerId, path })
+    if (!started.ok) throw new Error(`no download: ${started.error?.message}`)
+    const { transferId } = started.value as { transferId: string }
+    const done = await waitUntil(receiver, ({ transfers }) => {
+      const transfer = transfers.find((each) => each.transferId === transferId)
+      if (transfer?.state === 'failed') throw new Error(JSON.stringify(transfer.reason))
+      return transfer?.state === 'done' ? transfer : undefined
+    }, work.seconds * PATIENCE * 1000)
+    const seconds = (performance.now() - startedAt) / 1000
+    const got = done === undefined ? ((await receiver.snapshot()).transfers.find((each) => each.transferId === transferId)?.bytes ?? 0) : bytes
+    const carried = (cell.mbit / 8) * 1e6 * seconds
+    const { packets } = ((await sender.call('ping', { peerId: receiver.peerId })).value ?? {}) as Partial<PingInfo>
+    return {
+      ...cell, MBps: round(got / 1e6 / seconds), linkShare: round(got / carried),
+      ...(tcp === undefined ? {} : { besideShare: round(((await tcp.bytes()) - from) / carried) }),
+      ...(packets === undefined || packets === null ? {} : { lostPct: round((100 * packets.lost) / packets.sent) }),
+    }
+  } finally {
+    await tcp?.close()
+    await Promise.all([sender.stop(), receiver.stop()])
+  }
+}
+
+async function meet(sender: LabHelper, receiver: LabHelper): Promise<void> {
+  await Promise.all([sender, receiver].map((helper) => waitForOwnAddress(helper, { quietMs: 200, timeoutMs: 1500 })))
+  const { code } = (await sender.call('announceCode')).value as AnnounceCodeInfo
+  const connected = await receiver.call('connect', { code })
+  if (!connected.ok) throw new Error(`they did not meet: ${connected.error?.message}`)
+}
+
+/** One connection that sends as much as it may from left to right; it has had time to find its share when this resolves. */
+async function startTcp(congestionControl: string): Promise<{ bytes(): Promise<number>; close(): Promise<void> }> {
+  const server = spawnInside(RIGHT.ns, 'iperf3', ['-s', '-1', '-p', String(TCP_PORT)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  if (server.stdout === null) throw new Error('no pipe to iperf3')
+  await once(server.stdout, 'data')
+  const client = spawnInside(LEFT.ns, 'iperf3', ['-c', RIGHT.address, '-p', String(TCP_PORT), '-t', '3600', '-C', congestionControl], { stdio: 'ignore' })
+  await new Promise((resolve) => setTimeout(resolve, TCP_LEAD_MS))
+  return {
+    bytes: async () => {
+      // It has a second connection for control.
+      const counts = [...(await inside(LEFT.ns, 'ss', ['-tinH', 'dport', '=', String(TCP_PORT)])).matchAll(/bytes_acked:(\d+)/g)].map(([, count]) => Number(count))
+      return Math.max(0, ...counts)
+    },
+    close: async () => {
+      for (const child of [client, server]) {
+        if (child.exitCode !== null || child.signalCode !== null) continue
+        const gone = once(child, 'exit')
+        child.kill('SIGKILL')
+        await gone
+      }
+    },
+  }
+}
+
+function round(value: number): number {
+  return Number(value.toFixed(3))
+}
