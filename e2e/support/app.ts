@@ -8,7 +8,7 @@ export async function pair(page: Page, helper: HelperProcess): Promise<void> {
   await expect(page.getByRole('heading', { name: 'Your code' })).toBeVisible()
 }
 
-export async function openTab(page: Page, name: 'Peers' | 'Search' | 'Transfers' | 'Shares' | 'Settings'): Promise<void> {
+export async function openTab(page: Page, name: 'Peers' | 'Search' | 'Wishes' | 'Transfers' | 'Shares' | 'Settings'): Promise<void> {
   await page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name }).click()
 }
 
