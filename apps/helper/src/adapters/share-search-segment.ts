@@ -13,6 +13,8 @@ import { SegmentColumns } from './share-segment.ts'
 
 /** Hits of a word in a segment after which it counts as common. */
 const COMMON_HITS = 128
+/** Common hits after which it is worked out anew what may still become a result. */
+const HITS_PER_LOOK = 16
 const LINE_FEED = 0x0a
 /** No results of this rank or better are looked for any more. */
 const NO_RANK = -1
@@ -106,6 +108,7 @@ export class SegmentSearch {
     const last = text.length - word.length
     let i = entryAt(ends, from)
     let most = this.#worstRank(i)
+    let untilLook = HITS_PER_LOOK
     for (let at = from; at <= last; at++) {
       if (text[at] !== first || (isLong && text[at + 1] !== second)) continue
       const before = text[at - 1] ?? LINE_FEED
@@ -117,9 +120,13 @@ export class SegmentSearch {
       }
       if (rank > most || !startsAt(text, word, at)) continue
       while ((ends[i] ?? Infinity) <= at) i++
-      most = this.#worstRank(i)
-      if (most === NO_RANK) return
-      if (rank > most) continue
+      // It only ever falls, so an old one costs a look and no result.
+      if (--untilLook <= 0) {
+        untilLook = HITS_PER_LOOK
+        most = this.#worstRank(i)
+        if (most === NO_RANK) return
+        if (rank > most) continue
+      }
       this.#consider(i, rank)
       at = (ends[i] ?? text.length) - 1
     }
