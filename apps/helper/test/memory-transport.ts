@@ -306,7 +306,8 @@ class MemoryStream implements PeerStream {
       const room = Math.min(rest.length, WINDOW_BYTES - this.#inFlight)
       if (room > 0) {
         this.#inFlight += room
-        this.#send((far, piece) => far.arrive(piece), rest.slice(0, room))
+        // A copy: the writer may use its buffer again. (A Buffer's own `slice` is none.)
+        this.#send((far, piece) => far.arrive(piece), Uint8Array.from(rest.subarray(0, room)))
         rest = rest.subarray(room)
       }
       if (rest.length === 0) return
