@@ -283,8 +283,8 @@ class OpenWishBook implements WishBook {
     await this.#count(id)
   }
 
-  #download(_row: HubRow, { match: { peerId, path } }: FoundMatch): void {
-    this.#options.transfers.add({ peerId, path })
+  #download({ wish: { fields: { priority } } }: HubRow, { match: { peerId, path } }: FoundMatch): void {
+    this.#place(this.#options.transfers.add({ peerId, path }).transferId, priority.value)
   }
 
   /** Says how a search stands. */
