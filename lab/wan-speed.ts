@@ -27,8 +27,10 @@ export interface WanFigure extends WanCell {
   readonly linkShare: number
   /** The TCP connection's share, of what the line carries. */
   readonly besideShare?: number
-  /** Packets sent by us again or lost. */
+  /** Of the sender's packets; those that overflowed a queue count too. */
   readonly lostPct?: number
+  /** Median time that a request and its answer took on the same connection meanwhile. */
+  readonly requestMs?: number
 }
 
 interface Work {
@@ -43,6 +45,9 @@ const RIGHT = { ns: 'right', device: 'wan', address: '46.21.22.20' }
 
 /** A transfer is given up after this many times what it would take at the line's own rate. */
 const PATIENCE = 8
+
+/** Small ones, so that they do not disturb what is measured. */
+const REQUEST_EVERY_MS = 500
 
 const TCP_PORT = 5201
 const TCP_LEAD_MS = 4000
@@ -95,18 +100,21 @@ async function measure(cell: WanCell): Promise<WanFigure> {
     const started = await receiver.call('download', { peerId: sender.peerId, path })
     if (!started.ok) throw new Error(`no download: ${started.error?.message}`)
     const { transferId } = started.value as { transferId: string }
+    const asking = askMeanwhile(receiver, sender.peerId)
     const done = await waitUntil(receiver, ({ transfers }) => {
       const transfer = transfers.find((each) => each.transferId === transferId)
       if (transfer?.state === 'failed') throw new Error(JSON.stringify(transfer.reason))
       return transfer?.state === 'done' ? transfer : undefined
     }, work.seconds * PATIENCE * 1000)
     const seconds = (performance.now() - startedAt) / 1000
+    const requestMs = await asking.median()
     const got = done === undefined ? ((await receiver.snapshot()).transfers.find((each) => each.transferId === transferId)?.bytes ?? 0) : bytes
     const carried = (cell.mbit / 8) * 1e6 * seconds
     const { packets } = ((await sender.call('ping', { peerId: receiver.peerId })).value ?? {}) as Partial<PingInfo>
     return {
       ...cell, MBps: round(got / 1e6 / seconds), linkShare: round(got / carried),
       ...(tcp === undefined ? {} : { besideShare: round(((await tcp.bytes()) - from) / carried) }),
+      ...(requestMs === undefined ? {} : { requestMs: Math.round(requestMs) }),
       ...(packets === undefined || packets === null ? {} : { lostPct: round((100 * packets.lost) / packets.sent) }),
     }
   } finally {
@@ -120,6 +128,26 @@ async function meet(sender: LabHelper, receiver: LabHelper): Promise<void> {
   const { code } = (await sender.call('announceCode')).value as AnnounceCodeInfo
   const connected = await receiver.call('connect', { code })
   if (!connected.ok) throw new Error(`they did not meet: ${connected.error?.message}`)
+}
+
+/** A small request now and then, as when somebody browses while a film comes in. */
+function askMeanwhile(receiver: LabHelper, peerId: string): { median(): Promise<number | undefined> } {
+  const took: number[] = []
+  const over = new AbortController()
+  const asking = (async () => {
+    while (!over.signal.aborted) {
+      const { ok, value } = await receiver.call('ping', { peerId })
+      if (ok && !over.signal.aborted) took.push((value as PingInfo).rttMs)
+      await new Promise((resolve) => setTimeout(resolve, REQUEST_EVERY_MS))
+    }
+  })()
+  return {
+    median: async () => {
+      over.abort()
+      await asking
+      return took.sort((a, b) => a - b)[took.length >> 1]
+    },
+  }
 }
 
 /** One connection that sends as much as it may from left to right; it has had time to find its share when this resolves. */
