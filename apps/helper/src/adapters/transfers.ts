@@ -347,7 +347,9 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     const record = recordOf(scope.transferId)
     const { path } = scope
     if (path === undefined) return { id: record.id, path: '' }
-    if (record.isDirectory !== true || !findInPages(record, path, keeper.page)) throw new CodedError('not-found', 'there is nothing at this path in the transfer')
+    // Before it is listed, nobody knows what is in it.
+    const isKnown = record.isDirectory !== null
+    if (isKnown && !findInPages(record, path, keeper.page)) throw new CodedError('not-found', 'there is nothing at this path in the transfer')
     const choices = change === 'pause' || change === 'resume' ? record.holds : record.skips
     if (choices.size >= MAX_CHOICES) throw new CodedError('too-large', `at most ${MAX_CHOICES} parts of a transfer can be chosen one by one; choose a folder`)
     return { id: record.id, path }
