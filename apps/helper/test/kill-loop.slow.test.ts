@@ -53,8 +53,9 @@ async function checkDownloads(downloads: string): Promise<number> {
   return count
 }
 
+const start = (name: string) => startHelper(program, join(root, name), [...(name === 'alice' ? ['--share-dir', join(root, 'library')] : []), '--no-mqtt', '--no-port-mapping'])
+
 test('however often helpers are killed, no finished file is wrong and in the end all are there', { timeout: 60_000 + KILLS * 8_000 }, async () => {
-  const start = (name: string) => startHelper(program, join(root, name), [...(name === 'alice' ? ['--share-dir', join(root, 'library')] : []), '--no-mqtt', '--no-port-mapping'])
   let alice: HelperProcess = await start('alice')
   let bob: HelperProcess = await start('bob')
   const bobs = (...args: string[]) => hdp(program, [...args, '--storage', bob.storage])
