@@ -75,7 +75,7 @@ export class SearchedDirectories {
 }
 
 /** Sets a bit for each name that contains the word. @param ends of the names in the text */
-function markHits(text: Buffer, ends: Uint32Array, word: Buffer, bit: number, into: Uint32Array, first: number): void {
+export function markHits(text: Buffer, ends: Uint32Array, word: Buffer, bit: number, into: Uint32Array, first: number): void {
   let entry = 0
   for (let at = text.indexOf(word); at !== -1;) {
     while (entry < ends.length && (ends[entry] ?? 0) <= at) entry++

@@ -1,9 +1,9 @@
 import { rankName } from '@harddrive-party/protocol'
 import { sizeKeyOf, timeKeyOf } from '../core/search-order.ts'
 import { hashBytes } from './share-directories.ts'
-import type { SearchedDirectories } from './share-search-directories.ts'
+import { type SearchedDirectories, markHits } from './share-search-directories.ts'
 import type { Search, SearchedShare } from './share-search.ts'
-import { SegmentColumns } from './share-segment.ts'
+import { SegmentBuilder, SegmentColumns, isBoundary } from './share-segment.ts'
 
 /**
  * The files of one segment in one search. Rare words are found with the engine's own search over the text; once a word turns out to be in many
@@ -19,6 +19,8 @@ const LINE_FEED = 0x0a
 /** No results of this rank or better are looked for any more. */
 const NO_RANK = -1
 
+const NO_COLUMNS = new SegmentColumns(new SegmentBuilder().take().columns)
+
 export class SegmentSearch {
   readonly #share: SearchedShare
   readonly #search: Search
@@ -27,8 +29,10 @@ export class SegmentSearch {
   readonly #typed: Buffer
   readonly #extensions: readonly Buffer[]
   #number = 0
+  /** No name here has a better one. */
+  #bestRank = 0
   #text: Buffer = Buffer.alloc(0)
-  #columns: SegmentColumns = new SegmentColumns(Buffer.from(new ArrayBuffer(8)))
+  #columns: SegmentColumns = NO_COLUMNS
   #ends: Uint32Array = new Uint32Array()
 
   constructor(share: SearchedShare, search: Search, below: SearchedDirectories) {
@@ -51,6 +55,8 @@ export class SegmentSearch {
     this.#text = text
     this.#columns = new SegmentColumns(bytes)
     this.#ends = this.#columns.ends
+    // The name can only begin with what was typed, or have all words at starts of its words, if there are such starts.
+    this.#bestRank = words.every((word) => this.#columns.mayStart(word)) ? 0 : 3
     if (inName === undefined) this.#takeAll()
     else if (inName !== null) this.#findInNames(inName)
     if (inPath !== null && this.#columns.count > 0) this.#findInPaths(inPath)
@@ -108,11 +114,12 @@ export class SegmentSearch {
     const last = text.length - word.length
     let i = entryAt(ends, from)
     let most = this.#worstRank(i)
+    if (most < this.#bestRank) return
     let untilLook = HITS_PER_LOOK
     for (let at = from; at <= last; at++) {
       if (text[at] !== first || (isLong && text[at + 1] !== second)) continue
       const before = text[at - 1] ?? LINE_FEED
-      const rank = before === LINE_FEED ? 0 : isBoundary(before) ? 2 : 3
+      const rank = this.#bestRank === 3 ? 3 : before === LINE_FEED ? 0 : isBoundary(before) ? 2 : 3
       if (rank > most && most < 2) {
         // Only names that begin with what was typed are of interest by now.
         this.#findPrefixes(at)
@@ -124,7 +131,7 @@ export class SegmentSearch {
       if (--untilLook <= 0) {
         untilLook = HITS_PER_LOOK
         most = this.#worstRank(i)
-        if (most === NO_RANK) return
+        if (most < this.#bestRank) return
         if (rank > most) continue
       }
       this.#consider(i, rank)
@@ -165,10 +172,15 @@ export class SegmentSearch {
   #findInPaths(word: Buffer | undefined): void {
     const { masks, isInside } = this.#below
     if (word === undefined) {
-      for (let i = 0; i < this.#columns.count; i++) {
+      let names: Uint32Array | undefined
+      for (let i = 0, looked = 0; i < this.#columns.count; i++) {
         const directory = this.#columns.directory(i)
-        if (masks[directory] === 0 || isInside[directory] === 0) continue
+        const mask = masks[directory] ?? 0
+        if (mask === 0 || isInside[directory] === 0) continue
         if (this.#search.sort !== 'date' && !this.#canEnter(4, i)) return
+        // Often a few are enough; only for the rest is it worth knowing which names have which words.
+        if (++looked > COMMON_HITS) names ??= this.#wordsInNames()
+        if (names !== undefined && (mask | (names[i] ?? 0)) !== this.#below.all) continue
         this.#considerPath(i)
       }
       return
@@ -179,6 +191,19 @@ export class SegmentSearch {
       if (masks[this.#columns.directory(i)] !== 0) this.#considerPath(i)
       at = this.#text.indexOf(word, this.#ends[i])
     }
+  }
+
+  /** Bit by bit which words are in each name, of the words that are missing in the path of any; the others count as there. */
+  #wordsInNames(): Uint32Array {
+    const { masks, all } = this.#below
+    let missing = 0
+    for (let i = 0; i < this.#columns.count; i++) {
+      const mask = masks[this.#columns.directory(i)] ?? 0
+      if (mask !== 0) missing |= all & ~mask
+    }
+    const found = new Uint32Array(this.#columns.count).fill(all & ~missing)
+    for (const [bit, word] of this.#search.words.entries()) if ((missing & (1 << bit)) !== 0) markHits(this.#text, this.#ends, word, 1 << bit, found, 0)
+    return found
   }
 
   #considerPath(i: number): void {
@@ -260,9 +285,4 @@ function entryAt(ends: Uint32Array, offset: number): number {
 function startsAt(text: Uint8Array, word: Uint8Array, at: number): boolean {
   for (let i = 0; i < word.length; i++) if (text[at + i] !== word[i]) return false
   return true
-}
-
-/** As the protocol's ranks have it, in bytes. */
-function isBoundary(byte: number): boolean {
-  return byte < 0x30 || (byte > 0x39 && byte < 0x61) || (byte > 0x7a && byte < 0x80)
 }

@@ -8,7 +8,7 @@ import { MAX_TIME_KEY, sizeKeyOf, timeKeyOf } from '../core/search-order.ts'
  *
  * The text: a line feed before each folded name and one at the end. The columns, each as long as there are entries: f64 size, f64 mtime, u32
  * directory id, u32 number within the directory, u32 end of the folded name in the text, u8 file type; with a head of u32 entries and u32 zero.
- * Little-endian.
+ * After them one bit for each pair of bytes: whether a word of any name starts so. Little-endian.
  */
 export const SEGMENT_ENTRIES = 16_384
 
@@ -52,11 +52,11 @@ export class SegmentBuilder {
     const folded = plain ? names : names.map(foldName)
     text = plain ? text.toLowerCase() : `\n${folded.join('\n')}\n`
     // Not from the pool: the columns must be aligned.
-    const columns = Buffer.from(new ArrayBuffer(HEADER_BYTES + count * RECORD_BYTES))
+    const columns = Buffer.from(new ArrayBuffer(HEADER_BYTES + count * RECORD_BYTES + STARTS_BYTES))
     columns.writeUInt32LE(count, 0)
     const doubles = new Float64Array(columns.buffer, columns.byteOffset + HEADER_BYTES, count * 2)
     const words = new Uint32Array(columns.buffer, columns.byteOffset + HEADER_BYTES + count * 16, count * 3)
-    const types = columns.subarray(HEADER_BYTES + count * 28)
+    const types = columns.subarray(HEADER_BYTES + count * 28, HEADER_BYTES + count * RECORD_BYTES)
     let end = 0
     for (let at = 0; at < count; at++) {
       const i = order[at] ?? 0
@@ -75,7 +75,24 @@ export class SegmentBuilder {
     this.#mtimes = []
     this.#directories = []
     this.#positions = []
-    return { text: Buffer.from(text, plain ? 'latin1' : 'utf8'), columns }
+    const bytes = Buffer.from(text, plain ? 'latin1' : 'utf8')
+    markStarts(bytes, columns.subarray(HEADER_BYTES + count * RECORD_BYTES))
+    return { text: bytes, columns }
+  }
+}
+
+/** What separates words, as the protocol's ranks have it, in bytes. */
+export function isBoundary(byte: number): boolean {
+  return byte < 0x30 || (byte > 0x39 && byte < 0x61) || (byte > 0x7a && byte < 0x80)
+}
+
+const STARTS_BYTES = 0x1_0000 / 8
+
+function markStarts(text: Uint8Array, into: Uint8Array): void {
+  for (let at = 1; at < text.length - 1; at++) {
+    if (!isBoundary(text[at - 1] ?? 0)) continue
+    const pair = ((text[at] ?? 0) << 8) | (text[at + 1] ?? 0)
+    into[pair >> 3] = (into[pair >> 3] ?? 0) | (1 << (pair & 7))
   }
 }
 
@@ -115,6 +132,7 @@ export class SegmentColumns {
   readonly #doubles: Float64Array
   readonly #words: Uint32Array
   readonly #types: Uint8Array
+  readonly #starts: Uint8Array
 
   constructor(bytes: Buffer) {
     // What the database hands out may lie anywhere in its memory.
@@ -124,6 +142,7 @@ export class SegmentColumns {
     this.#doubles = new Float64Array(aligned.buffer, start, this.count * 2)
     this.#words = new Uint32Array(aligned.buffer, start + this.count * 16, this.count * 3)
     this.#types = new Uint8Array(aligned.buffer, start + this.count * 28, this.count)
+    this.#starts = new Uint8Array(aligned.buffer, start + this.count * RECORD_BYTES, STARTS_BYTES)
   }
 
   size(i: number): number {
@@ -146,6 +165,14 @@ export class SegmentColumns {
   /** Ends of the folded names in the text. */
   get ends(): Uint32Array {
     return this.#words.subarray(2 * this.count)
+  }
+
+  /** Whether some name may have a word that starts like this; surely not, if false. */
+  mayStart(word: Uint8Array): boolean {
+    const [first = 0, second] = word
+    if (second === undefined) return this.#starts.subarray(first << 5, (first + 1) << 5).some((bits) => bits !== 0)
+    const pair = (first << 8) | second
+    return ((this.#starts[pair >> 3] ?? 0) & (1 << (pair & 7))) !== 0
   }
 
   /** As `typeCodes` has them; 0 = none of these. */
