@@ -4,12 +4,12 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { QueueEffect, QueueInput } from '../src/core/queue-messages.ts'
 import { TransferQueue } from '../src/core/transfer-queue.ts'
-import { DONE, QUEUED, type WishPage, type WishRecord, hasEnded, newWish } from '../src/core/wish.ts'
+import { BEGUN, DONE, QUEUED, type WishPage, type WishRecord, hasEnded, newWish } from '../src/core/wish.ts'
 
 const PEERS = [1, 2, 3].map((byte) => peerIdFromKey(new Uint8Array(32).fill(byte)))
 
-function wish(id: string, peerId: PeerId = PEERS[0]!): WishRecord {
-  return newWish({ id, peerId, path: `Music/${id}` as SharePath, addedAt: 0, since: 0, downloadDirectory: '/d', target: null })
+function wish(id: string, peerId: PeerId = PEERS[0]!, order = 0): WishRecord {
+  return newWish({ id, peerId, path: `Music/${id}` as SharePath, addedAt: 0, since: 0, downloadDirectory: '/d', target: null, order })
 }
 
 /** Not small enough to be fetched with others. */
@@ -83,6 +83,60 @@ function listedSmall(count: number, size: number): { queue: TransferQueue; effec
   const inputs: QueueInput[] = [listed('a', count, 1, size), { type: 'page', id: 'a', number: 0, page: pageOf(count, 0, size) }]
   return { queue, effects: inputs.flatMap((input) => queue.step(0, input)) }
 }
+
+describe('nobody starves', () => {
+  test('a wish behind a large one gets its turns, and what is moved to the top gets most', () => {
+    const queue = new TransferQueue(() => 0.5)
+    drive(queue, 0, { type: 'add', wish: wish('a', PEERS[0], 1) }, { type: 'add', wish: wish('b', PEERS[0], 2) }, peer(PEERS[0]!, true))
+    let running = starts(drive(queue, 0, listed('a', 40, 4), listed('b', 40, 4)))
+    const next = (count: number): string[] => {
+      const begun: string[] = []
+      for (let n = 0; n < count; n++) begun.push(...starts(drive(queue, 0, { type: 'file-done', jobId: running.shift()!, name: 'x', restarted: false })).map((jobId) => (running.push(jobId), jobId)))
+      return begun
+    }
+    next(8)
+    const ofB = running.filter((jobId) => jobId.startsWith('b.')).length
+    expect(ofB).toBe(2)
+    drive(queue, 0, { type: 'move', id: 'b', to: 'top' })
+    next(10)
+    expect(running.filter((jobId) => jobId.startsWith('b.')).length).toBe(6)
+    expect(queue.records().map(({ order }) => order)).toEqual([1, 0])
+  })
+
+  test('peers that are slow do not keep another one from beginning', () => {
+    const queue = new TransferQueue(() => 0.5)
+    const many = [1, 2, 3, 4].map((byte) => peerIdFromKey(new Uint8Array(32).fill(byte + 10)))
+    for (const [index, peerId] of many.entries()) drive(queue, 0, { type: 'add', wish: wish(`w${index}`, peerId) })
+    for (const index of [0, 1, 2]) drive(queue, 0, peer(many[index]!, true), listed(`w${index}`, 10))
+    expect(queue.status(0, 'w3')).toMatchObject({ state: 'waiting', wait: { cause: 'offline' } })
+    drive(queue, 0, peer(many[3]!, true))
+    expect(starts(drive(queue, 0, listed('w3', 10)))).toHaveLength(1)
+  })
+})
+
+describe('what a person sees', () => {
+  test('the place in the queue of a peer, the nearest of several, until something comes in', () => {
+    const { queue, jobs } = running()
+    for (const [index, jobId] of jobs.entries()) drive(queue, 0, { type: 'file-waiting', jobId, place: index + 4 })
+    expect(queue.status(0, 'a')).toMatchObject({ state: 'waiting', wait: { cause: 'place', place: 4 }, reason: { message: 'place 4 in the queue of the peer' } })
+    drive(queue, 0, { type: 'file-waiting', jobId: jobs[0]!, place: null })
+    expect(queue.fileStatus('a', { place: { number: 0, index: 0 }, state: BEGUN, remote: 'f0', reason: null })).toMatchObject({ state: 'waiting', wait: { cause: 'limit' } })
+    drive(queue, 0, { type: 'file-progress', jobId: jobs[0]!, bytes: 5, bytesPerSecond: 1 })
+    expect(queue.status(0, 'a')).toMatchObject({ state: 'running', wait: null })
+  })
+
+  test('what is paused as a whole is paused after a restart, too, and nothing of it begins', () => {
+    const { queue, jobs } = running()
+    const effects = drive(queue, 0, { type: 'pause', scope: { peerId: PEERS[0]! } })
+    expect(effects.filter(({ type }) => type === 'stop')).toHaveLength(jobs.length)
+    expect(effects).toContainEqual({ type: 'keep-pauses', all: false, peers: [PEERS[0]] })
+    const restarted = new TransferQueue(() => 0.5)
+    drive(restarted, 0, { type: 'pauses', all: false, peers: [PEERS[0]!] }, { type: 'add', wish: queue.record('a')! })
+    expect(starts(drive(restarted, 0, peer(PEERS[0]!, true)))).toEqual([])
+    expect(restarted.status(0, 'a')).toMatchObject({ state: 'paused', wait: { cause: 'peer-paused' } })
+    expect(starts(drive(restarted, 0, { type: 'resume', scope: { peerId: PEERS[0]! } })).length).toBeGreaterThan(0)
+  })
+})
 
 describe('small files', () => {
   test('start together, and a batch is bounded by its files and its bytes', () => {
@@ -365,6 +419,6 @@ test('whatever happens, every file comes into place once or fails with a reason,
         if (done === files) expect(record.total).toBe(bytes)
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 50 },
   )
 })
