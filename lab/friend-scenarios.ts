@@ -24,7 +24,7 @@ export const FRIEND_SCENARIOS: readonly Scenario[] = [
   sameCarrier(true),
   sameCarrier(false),
 
-  scenario('the second code 10 s later, behind routers that take packets for themselves', { limitMs: 90_000, lines: true }, (lab) =>
+  scenario('the second code 10 s later, behind routers that take packets for themselves', { limitMs: 100_000, lines: true }, (lab) =>
     withSites(lab, [{ kind: 'port', input: 'accept', line: LINE }, { kind: 'port', input: 'accept', line: LINE }], (_sites, hosts) =>
       withHelpers(lab, hosts, [], async (helpers) => {
         const [a, b] = helpers as [LabHelper, LabHelper]
