@@ -151,7 +151,7 @@ async function live(seed: number): Promise<number> {
   }
 }
 
-test('whenever the power is cut, a finished file is right, what was recorded is kept, and the download ends', { timeout: 600_000 }, async () => {
+test('whenever the power is cut, a finished file is right, what was recorded is kept, and the download ends', { timeout: 120_000 + SEEDS * 3_000 }, async () => {
   let cuts = 0
   for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
     try {
