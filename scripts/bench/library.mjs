@@ -54,7 +54,7 @@ export default async function measureLibrary(bench) {
     await writeFile(join(tree, 'Artist 0', `changed ${i}`), 'x')
     changes.push(await timed(() => callApi(helper, 'rescanShare', { shareId, quick: true })))
   }
-  const answers = { search: await searchHelper(helper), ls: { millionFirstPageMs: await firstPage(helper, 'Music') } }
+  const answers = { search: await searchHelper(helper), ls: { millionFirstPageMs: round(await firstPage(helper, 'Music'), 1) } }
 
   const flat = join(base, 'Flat')
   await mkdir(flat)
