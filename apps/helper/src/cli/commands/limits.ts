@@ -6,11 +6,14 @@ import { type HelperSession, peerCalled } from '../helper-session.ts'
 import { formatDays, formatRate, parseDays, parseHours, parseRate } from '../rate-text.ts'
 import { escapeName, formatBytes, formatTable, nameSlug } from '../text-format.ts'
 
+/** As options carry them, which cannot be null. */
+export type RateOption = number | 'none'
+
 export interface LimitOptions {
-  readonly up?: number | null
-  readonly down?: number | null
-  readonly peerUp?: number | null
-  readonly peerDown?: number | null
+  readonly up?: RateOption
+  readonly down?: RateOption
+  readonly peerUp?: RateOption
+  readonly peerDown?: RateOption
   readonly localFree?: boolean
   readonly slots?: number
   readonly filesPerPeer?: number
@@ -18,8 +21,9 @@ export interface LimitOptions {
 }
 
 /** Sets what is given, and shows all. */
-export async function showLimits(session: HelperSession, { localFree, ...rest }: LimitOptions): Promise<void> {
-  const change: Partial<LimitSettings> = { ...rest, ...(localFree === undefined ? {} : { localIsFree: localFree }) }
+export async function showLimits(session: HelperSession, { up, down, peerUp, peerDown, localFree, ...rest }: LimitOptions): Promise<void> {
+  const rates = Object.fromEntries(Object.entries({ up, down, peerUp, peerDown }).flatMap(([name, rate]) => (rate === undefined ? [] : [[name, toRate(rate)]])))
+  const change: Partial<LimitSettings> = { ...rest, ...rates, ...(localFree === undefined ? {} : { localIsFree: localFree }) }
   const info = Object.keys(change).length === 0 ? (await session.api.snapshot()).limits : await session.api.setLimits(change)
   await print(session, info)
 }
@@ -27,13 +31,13 @@ export async function showLimits(session: HelperSession, { localFree, ...rest }:
 export interface RuleOptions {
   readonly days: readonly number[]
   readonly hours: Pick<LimitRule, 'from' | 'to'>
-  readonly up: number | null
-  readonly down: number | null
+  readonly up: RateOption
+  readonly down: RateOption
 }
 
 export async function addRule(session: HelperSession, { days, hours, up, down }: RuleOptions): Promise<void> {
   const { settings } = (await session.api.snapshot()).limits
-  await print(session, await session.api.setLimits({ rules: [...settings.rules, { days: [...days], ...hours, up, down }] }))
+  await print(session, await session.api.setLimits({ rules: [...settings.rules, { days: [...days], ...hours, up: toRate(up), down: toRate(down) }] }))
 }
 
 /** @param number from 1, as the list shows them */
@@ -43,8 +47,15 @@ export async function removeRule(session: HelperSession, number: number): Promis
   await print(session, await session.api.setLimits({ rules: rules.toSpliced(number - 1, 1) }))
 }
 
-export async function setPeerLimits(session: HelperSession, text: string, change: Partial<PeerLimits>): Promise<void> {
+export interface PeerLimitOptions {
+  readonly up?: RateOption | 'default'
+  readonly down?: RateOption | 'default'
+  readonly priority?: PeerLimits['priority']
+}
+
+export async function setPeerLimits(session: HelperSession, text: string, options: PeerLimitOptions): Promise<void> {
   const { peerId } = await peerCalled(session, text)
+  const change = Object.fromEntries(Object.entries(options).map(([name, value]) => [name, value === 'default' ? null : value])) as Partial<PeerLimits>
   if (Object.keys(change).length === 0) throw new CommandError(EXIT.usage, 'usage', 'say what to change: --up, --down or --priority')
   await print(session, await session.api.setPeerLimits({ peerId, ...change }))
 }
@@ -94,14 +105,13 @@ function ownRate(rate: number | null | 'none'): string {
 }
 
 /** @throws CodedError `bad-request`, for the parsers of options */
-export function rateOption(text: string): number | null {
-  return given(parseRate(text), 'a rate is like 500k, 2M or none, and at least 10k')
+export function rateOption(text: string): RateOption {
+  return text === 'none' ? text : given(parseRate(text) ?? undefined, 'a rate is like 500k, 2M or none, and at least 10k')
 }
 
 /** For one peer, `none` means no limit of its own, and `default` that of everybody. */
-export function peerRateOption(text: string): number | null | 'none' {
-  if (text === 'none') return 'none'
-  return text === 'default' ? null : rateOption(text)
+export function peerRateOption(text: string): RateOption | 'default' {
+  return text === 'default' ? text : rateOption(text)
 }
 
 export function daysOption(text: string): number[] {
@@ -110,6 +120,10 @@ export function daysOption(text: string): number[] {
 
 export function hoursOption(text: string): Pick<LimitRule, 'from' | 'to'> {
   return given(parseHours(text), 'hours are like 22:00-06:30')
+}
+
+function toRate(rate: RateOption): number | null {
+  return rate === 'none' ? null : rate
 }
 
 function given<T>(value: T | undefined, otherwise: string): T {
