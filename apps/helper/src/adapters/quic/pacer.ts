@@ -44,9 +44,11 @@ const RELIEF_PHASES = 3
 /** When the rate has grown by so much within a cycle there may be room for more, and the next cycle grows all the way as long as nothing piles up. */
 const ROOM = 1.05
 const ROOM_GAIN = 1.1
+/** Otherwise this, as long as nothing piles up: for what is lost on the way, and for moments in which there was nothing to send. */
+const EMPTY_GAIN = 1.03
 
 /** Each phase lasts a round trip, but our figures do not come more often. */
-const MIN_PHASE_MS = 20
+const MIN_PHASE_MS = 40
 
 /** The rate is the best of so many round trips: a whole cycle. It outlasts the engine's own search for the shortest round trip (200 ms of near silence). */
 const RATE_ROUNDS = 10
@@ -60,8 +62,9 @@ const EMPTY_RTT = 1.1
 const QUEUE_RTT = 1.25
 const SLACK_MS = 2
 
-/** Single figures jump, as acknowledgements come in bunches: they are smoothed over this part of a round trip. */
+/** Single figures jump, as acknowledgements come in bunches and processes wait for their turn: they are smoothed over this part of a round trip. */
 const SMOOTHING_ROUND_TRIPS = 0.5
+const MIN_SMOOTHING_MS = 60
 
 /** What may be saved up: the engine holds us back for a round trip after a loss, and then not at all for a moment. */
 const SAVED_ROUND_TRIPS = 0.25
@@ -126,7 +129,7 @@ export class Pacer {
     if (this.#mode === 'drain' && (empty || now - this.#phaseAt > 2 * rttMs)) this.#enter('cruise', now)
     if (this.#mode === 'cruise') this.#turn(now, Math.max(shortest, MIN_PHASE_MS), empty)
     const arriving = this.#arrival.best ?? 0
-    const cruising = this.#phase >= STEADY && this.#room && empty ? ROOM_GAIN : (CYCLE[this.#phase] ?? 1)
+    const cruising = this.#phase >= STEADY && empty ? (this.#room ? ROOM_GAIN : EMPTY_GAIN) : (CYCLE[this.#phase] ?? 1)
     const gain = this.#mode === 'start' ? START_GAIN : this.#mode === 'drain' ? 1 / START_GAIN : cruising
     this.#settle(now)
     this.#rate = Math.max(gain * arriving, MIN_BYTES_PER_ROUND_TRIP / rttMs)
@@ -167,7 +170,7 @@ export class Pacer {
       this.#arrival.stretch(elapsed)
       if (rate <= this.#smooth) return
     }
-    this.#smooth += (rate - this.#smooth) * Math.min(1, elapsed / Math.max(1, SMOOTHING_ROUND_TRIPS * shortest))
+    this.#smooth += (rate - this.#smooth) * Math.min(1, elapsed / Math.max(MIN_SMOOTHING_MS, SMOOTHING_ROUND_TRIPS * shortest))
     if (this.#smooth > 0) this.#arrival.add(now, this.#smooth, Math.max(RATE_ROUNDS * shortest, MIN_RATE_SPAN_MS))
   }
 
