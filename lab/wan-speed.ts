@@ -152,7 +152,7 @@ function askMeanwhile(receiver: LabHelper, peerId: string): { median(): Promise<
 
 /** One connection that sends as much as it may from left to right; it has had time to find its share when this resolves. */
 async function startTcp(congestionControl: string): Promise<{ bytes(): Promise<number>; close(): Promise<void> }> {
-  const server = spawnInside(RIGHT.ns, 'iperf3', ['-s', '-1', '-p', String(TCP_PORT)], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const server = spawnInside(RIGHT.ns, 'iperf3', ['-s', '-1', '--forceflush', '-p', String(TCP_PORT)], { stdio: ['ignore', 'pipe', 'inherit'] })
   if (server.stdout === null) throw new Error('no pipe to iperf3')
   await once(server.stdout, 'data')
   const client = spawnInside(LEFT.ns, 'iperf3', ['-c', RIGHT.address, '-p', String(TCP_PORT), '-t', '3600', '-C', congestionControl], { stdio: 'ignore' })
