@@ -27,7 +27,7 @@ const SNAPSHOT: ControlSnapshot = {
     version: '0.1.0', peerId: ID, name: 'Quiet Fox', natKind: 'consistent', udp: { v4: 4433, v6: null }, addresses: ['192.168.1.5:4433'], network: 'ready',
     downloadDirectory: '/d', freeBytes: 1e9, startedAt: 1,
   },
-  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }], wishes: { revision: 0, matches: 0 }, queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 },
+  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }], queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 },
   uploadPeers: [], limits: { settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } }, access: { groups: [], audiences: [] },
   settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
 }
