@@ -85,10 +85,6 @@ export function formatAgo(time: number, now: number): string {
   return formatDate(time)
 }
 
-export function formatCount(count: number, one: string, many: string): string {
-  return `${count.toLocaleString(locale())} ${count === 1 ? one : many}`
-}
-
 /** The name at the end of a path. */
 export function lastPart(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)

@@ -1,6 +1,7 @@
 import { computed, shallowRef } from 'vue'
 import type { Entry, PeerId } from '@harddrive-party/protocol'
 import { lastPart } from '../format.ts'
+import { isolate, t } from '../i18n.ts'
 import { isEnded, useHelper } from '../state/helper-store.ts'
 import { useToasts } from '../state/toasts.ts'
 import { useWishes } from '../state/wish-store.ts'
@@ -31,7 +32,7 @@ export function useEntryActions() {
     await toasts.attempt(async () => {
       const where = await wishes.want({ peerId, peerName, path: entry.path, isDirectory: entry.isDirectory, size: entry.size })
       if (follow) await followLatest(peerId, entry.path)
-      toasts.show(where === 'sent' ? `“${name}” is on its way.` : `“${name}” is on your wishlist until the helper is back.`)
+      toasts.show(t(where === 'sent' ? 'entries.onItsWay' : 'entries.wished', { name: isolate(name) }))
     })
   }
 

@@ -1,6 +1,7 @@
 import { type ListPage, type PeerId, CodedError, MAX_PAGE_ENTRIES } from '@harddrive-party/protocol'
 import type { ControlApi } from '@harddrive-party/protocol/control'
 import { formatMoment } from '../format.ts'
+import { t } from '../i18n.ts'
 import { MAX_SEEN_ENTRIES } from '../state/app-db.ts'
 import type { Memory } from '../state/memory.ts'
 import { explain } from '../words.ts'
@@ -55,13 +56,13 @@ async function recall({ memory, peerId }: EntrySource, node: TreeNode): Promise<
   const seen = await memory.listing(peerId ?? 'mine', node.path).catch(() => undefined)
   if (seen === undefined || node.children.length > 0) {
     node.status = 'failed'
-    node.problem = seen === undefined ? 'You have not looked in here before. It can be shown once the connection is back.' : 'The rest can be shown once the connection is back.'
+    node.problem = t(seen === undefined ? 'entries.notSeen' : 'entries.restLater')
     return
   }
   takePage(node, { entries: seen.entries } satisfies ListPage)
   node.seenAt = seen.seenAt
   if (seen.cut) {
     node.status = 'failed'
-    node.problem = `This is the part kept from ${formatMoment(seen.seenAt)}; the rest needs the connection.`
+    node.problem = t('entries.part', { moment: formatMoment(seen.seenAt) })
   }
 }

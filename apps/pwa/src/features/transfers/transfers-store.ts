@@ -1,6 +1,6 @@
 import type { TransferFile, TransferInfo, TransferWait } from '@harddrive-party/protocol/control'
 import { formatBytes, formatDuration, formatPercent, formatSpeed, fractionDone, secondsLeft } from '../../format.ts'
-import { isolate, t } from '../../i18n.ts'
+import { isolate, locale, t } from '../../i18n.ts'
 import { isEnded } from '../../state/helper-store.ts'
 import { TRANSFER_STATES, wordsForReason } from '../../words.ts'
 
@@ -20,12 +20,12 @@ export function progressWords(transfer: Pick<TransferInfo, 'state' | 'bytes' | '
   const parts: string[] = []
   if (state === 'done') parts.push(formatBytes(total ?? bytes))
   else if (total === null) parts.push(bytes === 0 ? TRANSFER_STATES[state].label : formatBytes(bytes))
-  else parts.push(`${formatBytes(bytes)} of ${formatBytes(total)}`, formatPercent(fractionDone(bytes, total)))
-  if (isDirectory === true && files.total !== null) parts.push(state === 'done' ? `${files.total.toLocaleString()} files` : `${files.done.toLocaleString()} of ${files.total.toLocaleString()} files`)
+  else parts.push(t('transfers.ofTotal', { done: formatBytes(bytes), total: formatBytes(total) }), formatPercent(fractionDone(bytes, total)))
+  if (isDirectory === true && files.total !== null) parts.push(state === 'done' ? t('entries.files', {}, files.total) : t('transfers.filesDone', { done: files.done.toLocaleString(locale()) }, files.total))
   if (state === 'running') {
     parts.push(formatSpeed(bytesPerSecond))
     const left = secondsLeft(bytes, total, bytesPerSecond)
-    if (left !== null) parts.push(`${formatDuration(left)} left`)
+    if (left !== null) parts.push(t('transfers.left', { time: formatDuration(left) }))
   }
   return parts.join(' · ')
 }
@@ -33,7 +33,7 @@ export function progressWords(transfer: Pick<TransferInfo, 'state' | 'bytes' | '
 /** Why it stands still, or how it ended badly; empty while all is well. */
 export function troubleWords(transfer: Pick<TransferInfo, 'state' | 'reason' | 'wait' | 'peerName' | 'files'>): string {
   const reason = transfer.wait === null ? (transfer.state === 'failed' ? wordsForReason(transfer) : '') : waitWords(transfer.wait, transfer, Date.now())
-  const failed = transfer.files.failed > 0 ? `${transfer.files.failed.toLocaleString()} ${transfer.files.failed === 1 ? 'file' : 'files'} could not be fetched.` : ''
+  const failed = transfer.files.failed > 0 ? t('transfers.filesFailed', {}, transfer.files.failed) : ''
   return [reason, failed].filter((part) => part !== '').join(' ')
 }
 
@@ -62,7 +62,7 @@ export function fileWords({ state, bytes, size, reason, wait }: TransferFile, pe
   if (state === 'done') return formatBytes(size)
   if (wait !== null && wait.cause !== 'turn' && wait.cause !== 'retry') return waitWords(wait, { reason: null, peerName }, Date.now())
   if (reason !== null) return reason
-  if (state === 'running') return `${formatPercent(fractionDone(bytes, size))} of ${formatBytes(size)}`
+  if (state === 'running') return t('transfers.ofTotal', { done: formatPercent(fractionDone(bytes, size)), total: formatBytes(size) })
   return `${TRANSFER_STATES[state].label} · ${formatBytes(size)}`
 }
 
