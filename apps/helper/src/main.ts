@@ -181,7 +181,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   closers.add(transfers.close)
   const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now: Date.now, onChange: hub.push, onError })
   wishes = wishBook
-  closers.add(wishBook.close)
+  closers.add(() => wishBook.close())
   activity.seed({ peers: book.infos(), transfers: transfers.infos(), shares: shares.infos() })
   const helperState = createHelperState({
     network: () => network, shares: () => shares, transfers: () => transfers, wishes: () => wishes, book, codes, settings, status, topics, access, limits: () => limits, onChange: hub.push, onError,
