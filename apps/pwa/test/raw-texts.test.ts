@@ -71,8 +71,9 @@ function rawIn(source: string, isVue: boolean): string[] {
   return [...found, ...rawInScript(script)]
 }
 
+const vue = (template: string, script = '') => rawIn(`<script setup lang="ts">\n${script}\n</script>\n\n<template>\n${template}\n</template>\n`, true)
+
 it('finds words that are not from the locale files', () => {
-  const vue = (template: string, script = '') => rawIn(`<script setup lang="ts">\n${script}\n</script>\n\n<template>\n${template}\n</template>\n`, true)
   expect(vue('<p>Hello</p>')).toEqual(['Hello'])
   expect(vue('<p :title="`Open ${name}`" aria-label="Close">{{ isOpen ? \'Very open\' : t(\'shell.skip\') }}</p>')).toEqual([':title Open  ', 'aria-label="Close"', 'Very open'])
   expect(vue('<p/>', "toasts.show(`“${name}” is here.`)")).toHaveLength(1)

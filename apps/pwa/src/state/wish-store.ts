@@ -185,6 +185,8 @@ export const useWishes = defineStore('wishes', () => {
   }
 
   const remove = (id: string) => change(id, { removed: true })
+  /** Takes a removal back; everything that was set is as it was. */
+  const restore = (id: string) => change(id, { removed: false })
 
   /** Asks for it anew, as another wish: the helper has said no to this one. */
   async function retry(id: string) {
@@ -195,7 +197,7 @@ export const useWishes = defineStore('wishes', () => {
     if (helper.isOpen) await syncAll()
   }
 
-  return { all, searches, paths, queued, unsent, sync, problem, start, want, wantSearch, change, remove, retry, syncAll }
+  return { all, searches, paths, queued, unsent, sync, problem, start, want, wantSearch, change, remove, restore, retry, syncAll }
 })
 
 function newWriter(): string {

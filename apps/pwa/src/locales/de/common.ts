@@ -4,6 +4,7 @@ export const common = {
   dismiss: 'Hinweis ausblenden',
   notices: 'Hinweise',
   clearSearch: 'Suche leeren',
+  undo: 'Rückgängig',
   save: 'Speichern',
   tryAgain: 'Noch einmal',
   moment: 'Einen Moment …',

@@ -33,8 +33,6 @@ export const shares = {
     rescanFor: '{name} neu lesen',
     remove: 'Nicht mehr freigeben',
     removeFor: '{name} entfernen',
-    removed: '„{name}“ ist nicht mehr freigegeben.',
-    removeTitle: '{name} nicht mehr freigeben?',
-    removeWords: 'Der Ordner und alles darin bleiben auf deiner Platte. Deine Peers sehen ihn nicht mehr.',
+    removed: '„{name}“ ist nicht mehr freigegeben. Der Ordner bleibt auf deiner Platte.',
   },
 }

@@ -49,6 +49,7 @@ export const wishes = {
   pause: '{name} pausieren',
   resume: '{name} fortsetzen',
   remove: '{name} von der Wunschliste entfernen',
+  removed: '„{name}“ steht nicht mehr auf deiner Wunschliste.',
   empty: { title: 'Keine Wünsche', text: 'Suche etwas, das noch niemand teilt, und wünsche es: Es wird gefunden, sobald jemand es hat.', action: 'Zur Suche' },
   wishFor: 'Diese Suche wünschen',
 } as const

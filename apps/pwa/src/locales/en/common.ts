@@ -4,6 +4,7 @@ export const common = {
   dismiss: 'Dismiss notice',
   notices: 'Notices',
   clearSearch: 'Clear search',
+  undo: 'Undo',
   save: 'Save',
   tryAgain: 'Try again',
   moment: 'One moment…',

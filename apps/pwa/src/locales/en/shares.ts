@@ -33,8 +33,6 @@ export const shares = {
     rescanFor: 'Rescan {name}',
     remove: 'Stop sharing',
     removeFor: 'Remove {name}',
-    removed: '“{name}” is no longer shared.',
-    removeTitle: 'Stop sharing {name}?',
-    removeWords: 'The folder and everything in it stay on your disk. Your peers no longer see it.',
+    removed: '“{name}” is no longer shared. The folder stays on your disk.',
   },
 } as const

@@ -49,6 +49,7 @@ export const wishes = {
   pause: 'Pause {name}',
   resume: 'Continue {name}',
   remove: 'Remove {name} from wishlist',
+  removed: '“{name}” is off your wishlist.',
   empty: { title: 'No wishes', text: 'Search for something nobody shares yet and wish for it: it is found once a friend has it.', action: 'Go to search' },
   wishFor: 'Wish for this search',
 } as const
