@@ -1,6 +1,7 @@
 /** Makes our self-signed Ed25519 certificate and takes the public key out of a peer's. Decides nothing about whom to trust. */
 import { createPrivateKey, createPublicKey, sign, X509Certificate } from 'node:crypto'
 import { type Fault, type PeerId, peerIdFromKey, refuse, type Result, succeed } from '@harddrive-party/protocol'
+import { pem, sequence, tlv } from './der.ts'
 
 /** What TLS needs of an identity. The certificate is a mere envelope for the key: names and dates in it mean nothing. */
 export interface Certificate {
@@ -67,23 +68,4 @@ export function ed25519KeyFromCertificate(der: Uint8Array): Result<Uint8Array, F
   } catch {
     return refuse('bad-certificate', 'this is not an X.509 certificate')
   }
-}
-
-function sequence(...parts: readonly Uint8Array[]): Uint8Array {
-  return tlv(0x30, Buffer.concat(parts))
-}
-
-/** One DER element; contents up to 65535 bytes. */
-function tlv(tag: number, content: Uint8Array): Uint8Array {
-  const { length } = content
-  const head = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : [tag, 0x82, length >> 8, length & 0xff]
-  const element = new Uint8Array(head.length + length)
-  element.set(head)
-  element.set(content, head.length)
-  return element
-}
-
-function pem(label: string, der: Uint8Array): string {
-  const lines = Buffer.from(der).toString('base64').match(/.{1,64}/g) ?? []
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
 }
