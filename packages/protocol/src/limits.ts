@@ -48,6 +48,15 @@ export const MAX_CURSOR_BYTES = 5 * 1024
 /** Request frames: a path, a search term, a cursor and some numbers. */
 export const MAX_REQUEST_FRAME_BYTES = 16 * 1024
 
+/** A picture of an image: enough for a good one of that size … */
+export const MAX_THUMBNAIL_BYTES = 64 * 1024
+
+/** … and its longer side in pixels: a tile of a grid on a fine screen. */
+export const MAX_THUMBNAIL_EDGE = 320
+
+/** A picture with what is around it. */
+export const MAX_THUMBNAIL_FRAME_BYTES = MAX_THUMBNAIL_BYTES + 1024
+
 /** A page of a listing; a page ends early rather than exceed it. */
 export const MAX_PAGE_FRAME_BYTES = 512 * 1024
 

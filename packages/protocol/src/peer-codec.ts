@@ -2,12 +2,14 @@ import { type CborMap, decodeCbor, encodeCbor } from './cbor.ts'
 import type { ErrorCode } from './errors.ts'
 import { MAX_ERROR_MESSAGE_BYTES } from './limits.ts'
 import { decodeData, decodeError, decodeHashed, decodeHello, decodeIntroduced, decodePage, decodePlace, decodeSent } from './peer-answers.ts'
+import { decodeOffer, decodeOfferNews } from './offer.ts'
 import { decodeBundle, decodeGossip, decodeHashes, decodeIntroduce, decodeLs, decodeRead } from './peer-requests.ts'
 import type { Entry } from './entry.ts'
 import type { PeerAnswer, PeerRequest } from './peer-messages.ts'
 import { type Fault, type Result, refuse, succeed } from './result.ts'
 import { decodeChanged } from './share-change.ts'
 import { cleanText, wellFormed } from './text.ts'
+import { decodePicture, decodeThumbnail } from './thumbnail.ts'
 
 /** Turns the messages of `hdp/1` into bytes and back. It checks every field that arrives and sends nothing itself. */
 
@@ -19,6 +21,9 @@ export function encodeRequest(message: PeerRequest): Uint8Array {
     case 'gossip':
     case 'introduce':
     case 'changed':
+    case 'offer':
+    case 'offer-news':
+    case 'thumbnail':
       return encodeCbor({ ...message })
     case 'ls': {
       // What people type may hold half a character; CBOR text may not.
@@ -80,6 +85,12 @@ function requestOf(map: CborMap): Result<PeerRequest, Fault> {
       return decodeIntroduce(map)
     case 'changed':
       return decodeChanged(map)
+    case 'offer':
+      return decodeOffer(map)
+    case 'offer-news':
+      return decodeOfferNews(map)
+    case 'thumbnail':
+      return decodeThumbnail(map)
     default:
       return typeof map['type'] === 'string' ? refuse('unsupported', 'this request is not known here') : refuse('bad-request', 'the request has no type')
   }
@@ -107,6 +118,8 @@ function answerOf(map: CborMap): Result<PeerAnswer, Fault> {
       return decodeSent(map)
     case 'hashed':
       return decodeHashed(map)
+    case 'picture':
+      return decodePicture(map)
     case 'pong':
       return succeed({ type: 'pong' })
     case 'noted':

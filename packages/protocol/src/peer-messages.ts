@@ -1,7 +1,9 @@
 import type { ErrorCode } from './errors.ts'
 import type { ListPage, ListRequest } from './entry.ts'
+import type { OfferNewsRequest, OfferRequest } from './offer.ts'
 import type { ChangedRequest } from './share-change.ts'
 import type { SharePath } from './share-path.ts'
+import type { PictureMessage, ThumbnailRequest } from './thumbnail.ts'
 
 /**
  * The messages of `hdp/1`. Every request travels on a bidirectional stream of its own, as one length-prefixed CBOR frame, and is answered on it.
@@ -13,13 +15,15 @@ import type { SharePath } from './share-path.ts'
  * | read | any number of `wait` where the asker wants them, then `data`, then `length` raw bytes, then `sent`; or `error` |
  * | bundle | any number of `wait` where the asker wants them; for each file in turn `data`, then its raw bytes, then `sent`, or `error`; or one `error` for all |
  * | hashes | `hashed` or `error` |
+ * | thumbnail | `picture` or `error` |
  * | ping | `pong` |
  * | gossip | `noted` or `error` |
  * | introduce | `introduced` or `error` |
  * | changed | `noted` or `error` |
+ * | offer, offer-news | `noted` or `error` |
  * | anything else | `error` with code `unsupported` |
  */
-export type PeerRequest = HelloMessage | LsRequest | ReadRequest | BundleRequest | HashesRequest | PingRequest | GossipRequest | IntroduceRequest | ChangedRequest
+export type PeerRequest = HelloMessage | LsRequest | ReadRequest | BundleRequest | HashesRequest | ThumbnailRequest | PingRequest | GossipRequest | IntroduceRequest | ChangedRequest | OfferRequest | OfferNewsRequest
 
 export interface HelloMessage {
   readonly type: 'hello'
@@ -119,7 +123,7 @@ export interface IntroduceRequest {
 }
 
 export type PeerAnswer =
-  | HelloMessage | WaitMessage | PageMessage | DataMessage | SentMessage | HashedMessage | PongMessage | NotedMessage | IntroducedMessage | ErrorMessage
+  | HelloMessage | WaitMessage | PageMessage | DataMessage | SentMessage | HashedMessage | PictureMessage | PongMessage | NotedMessage | IntroducedMessage | ErrorMessage
 
 export interface PageMessage extends ListPage {
   readonly type: 'page'

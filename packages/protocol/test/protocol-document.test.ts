@@ -33,7 +33,7 @@ describe('PROTOCOL.md', () => {
   test('every example of a message can be decoded', () => {
     const examples = blocks.flatMap((block) => block.split('\n\n')).filter((example) => /\btype: /.test(example))
     const types = examples.flatMap((example) => (example.includes('ping') ? example.trim().split('\n') : [example])).map((example) => (example.includes('…') ? 'cut' : typeOf(example)))
-    expect(types).toEqual(['hello', 'wait', 'wait', 'ls', 'page', 'read', 'data', 'cut', 'bundle', 'hashes', 'cut', 'ping', 'pong', 'gossip', 'noted', 'introduce', 'introduced', 'changed', 'error'])
+    expect(types).toEqual(['hello', 'wait', 'wait', 'ls', 'page', 'read', 'data', 'cut', 'bundle', 'hashes', 'cut', 'thumbnail', 'cut', 'ping', 'pong', 'gossip', 'noted', 'introduce', 'introduced', 'changed', 'error'])
   })
 
   test('the examples of codes, knocks and probes are the vectors', () => {
@@ -50,6 +50,7 @@ describe('PROTOCOL.md', () => {
     ['one `read`', [protocol.MAX_READ_BYTES]],
     ['files / bytes in a `bundle`', [protocol.MAX_BUNDLE_FILES, protocol.MAX_READ_BYTES]],
     ['ranges in a `hashes`', [protocol.MAX_HASH_RANGES, protocol.MAX_HASHED_BYTES]],
+    ['picture: bytes', [protocol.MAX_THUMBNAIL_BYTES, protocol.MAX_THUMBNAIL_EDGE]],
     ['reads in flight', [protocol.READS_IN_FLIGHT]],
     ['open streams', [protocol.MAX_STREAMS_PER_PEER]],
     ['path / part / parts', [protocol.MAX_PATH_BYTES, protocol.MAX_PATH_PART_BYTES, protocol.MAX_PATH_PARTS]],

@@ -59,6 +59,7 @@ export const REQUESTS: readonly PeerRequest[] = [
   { type: 'gossip', others: [filled(8, 0x40), filled(4, 0x50)] },
   { type: 'introduce', to: filled(16, 0x30), record: filled(8, 0x40), proof: introductionProof(filled(16, 0x10), filled(16, 0x30), filled(8, 0x40)) },
   { type: 'changed', revision: filled(8, 0x60) },
+  { type: 'thumbnail', path: path('Photos/a.jpg'), size: 5_000_003, mtime: 1_700_000_000_000.5, edge: 320 },
 ]
 
 export const ANSWERS: readonly PeerAnswer[] = [
@@ -77,6 +78,7 @@ export const ANSWERS: readonly PeerAnswer[] = [
   { type: 'data', size: 10, mtime: 1_700_000_000_000.25, start: 4, length: 6 },
   { type: 'sent', bytes: 6, hash: filled(32, 0) },
   { type: 'hashed', size: 10, mtime: 1_700_000_000_000.25, hashes: [filled(32, 0), filled(32, 0x80)] },
+  { type: 'picture', bytes: filled(40, 0x52) },
   { type: 'pong' },
   { type: 'noted' },
   { type: 'introduced', record: filled(8, 0x40) },

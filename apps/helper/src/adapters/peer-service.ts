@@ -1,6 +1,6 @@
 import {
-  type BundleRequest, type ChangedRequest, CodedError, type GossipRequest, type IntroduceRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
-  type SharePath, decodeRequest, encodeAnswer,
+  type BundleRequest, type ChangedRequest, CodedError, type GossipRequest, type IntroduceRequest, type OfferNewsRequest, type OfferRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
+  type SharePath, type ThumbnailRequest, decodeRequest, encodeAnswer,
 } from '@harddrive-party/protocol'
 import { createHash } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -41,7 +41,9 @@ export interface PeerServiceOptions {
   /** Limits what is sent; stays the caller's to close. Absent = nothing does. */
   readonly pacer?: Pacer
   /** Answers what is not about files; absent = `unsupported`. @throws CodedError what is to be answered instead */
-  readonly signal?: (connection: PeerConnection, request: GossipRequest | IntroduceRequest | ChangedRequest, options: { signal: AbortSignal }) => Promise<PeerAnswer>
+  readonly signal?: (connection: PeerConnection, request: GossipRequest | IntroduceRequest | ChangedRequest | OfferRequest | OfferNewsRequest, options: { signal: AbortSignal }) => Promise<PeerAnswer>
+  /** Makes pictures of images; absent = `unsupported`. @throws CodedError what is to be answered instead */
+  readonly thumbnail?: (connection: PeerConnection, request: ThumbnailRequest, options: Visibility & { readonly signal: AbortSignal }) => Promise<Uint8Array>
   readonly log?: (message: string) => void
   /** Absent = `connection.setBusy`. For an owner that also fetches over the same connection. */
   readonly setBusy?: (connection: PeerConnection, busy: boolean) => void
@@ -175,9 +177,19 @@ class Service implements PeerService {
         const read = (range: Omit<ReadRequest, 'type'>) => this.#options.reader.readRange(range, { signal: cut.signal, ...this.#visibility(connection.peerId) })
         return this.#send(frames, await this.#hasher.hash(connection.peerId, request, read, { signal: cut.signal }), cut)
       }
+      case 'thumbnail': {
+        if (this.#options.thumbnail === undefined) throw new CodedError('unsupported', 'this request is not known here')
+        const [before] = this.#sharesAt(connection.peerId, [request.path])
+        const bytes = await this.#options.thumbnail(connection, request, { signal: cut.signal, ...this.#visibility(connection.peerId) })
+        // It takes a while to make one; the peer may have lost sight of the share meanwhile.
+        if (this.#sharesAt(connection.peerId, [request.path])[0] !== before) throw new CodedError('not-found', 'there is no such file')
+        return this.#send(frames, { type: 'picture', bytes }, cut)
+      }
       case 'gossip':
       case 'introduce':
-      case 'changed': {
+      case 'changed':
+      case 'offer':
+      case 'offer-news': {
         if (this.#options.signal === undefined) throw new CodedError('unsupported', 'this request is not known here')
         const { signal } = this.#options
         return this.#send(frames, await signal(connection, request, { signal: cut.signal }), cut)
