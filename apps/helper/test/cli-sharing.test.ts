@@ -23,7 +23,9 @@ async function run(...words: string[]): Promise<{ calls: [string, unknown][]; li
     return answers[method]
   } }) as ControlApi
   const output = { json: words.includes('--json'), showsProgress: false, line: async (text: string) => void lines.push(text), note: () => {}, fail: () => {} }
-  const program = buildProgram({ start: async () => {}, withHelper: async (_options, use) => use({ api, output, pid: 1, ui: '', client: {} } as unknown as HelperSession) } as unknown as ProgramActions)
+  const session = { api, output, pid: 1, ui: '', client: {} } as unknown as HelperSession
+  const actions: Pick<ProgramActions, 'withHelper'> = { withHelper: (_options, use) => use(session) }
+  const program = buildProgram(actions as ProgramActions)
   await program.parseAsync(['node', 'hdp', ...words])
   return { calls, lines }
 }

@@ -196,10 +196,10 @@ describe('the end', () => {
   })
 })
 
-describe('news of where the peer is', () => {
-  const elsewhere = (number: number): PunchPeer => peerWith([{ endpoint: { host: `45.0.3.${number}`, port: 5000 }, source: 'stun' }])
-  const hostsOf = (effects: readonly PunchEffect[]): string[] => sends(effects).map(({ to }) => to.host)
+const elsewhere = (number: number): PunchPeer => peerWith([{ endpoint: { host: `45.0.3.${number}`, port: 5000 }, source: 'stun' }])
+const hostsOf = (effects: readonly PunchEffect[]): string[] => sends(effects).map(({ to }) => to.host)
 
+describe('news of where the peer is', () => {
   it('is followed at once, also a moment after the beginning', () => {
     const puncher = new Puncher(options())
     expect(hostsOf(puncher.step(0, { type: 'start' }))).toEqual([PEER.host])

@@ -51,7 +51,7 @@ describe('the guarded server endpoint', () => {
     ['a handler argument', call(['cancel'], [{ type: 'HANDLER', name: 'proxy', value: {} }])],
     ['a thrown argument', call(['cancel'], [{ type: 'HANDLER', name: 'throw', value: { isError: true, value: { message: 'x' } } }])],
     ['a bare argument', call(['cancel'], [{ transferId: 'x' }])],
-    ['a deep argument', call(['cancel'], raw({ a: { a: { a: { a: { a: 1 } } } } }))],
+    ['a deep argument', call(['cancel'], raw({ a: { a: { a: { a: { a: { a: { a: { a: 1 } } } } } } } }))],
     ['constructor in the argument', call(['cancel'], raw({ constructor: { prototype: { polluted: 1 } } }))],
   ])('ends the connection on %s', async (_what, message) => {
     const { say, near, calls } = serve()

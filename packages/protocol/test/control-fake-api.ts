@@ -19,7 +19,7 @@ export function emptySnapshot(seq: number): ControlSnapshot {
     status: {
       version: '0', peerId: ME, name: 'Me', natKind: 'unknown', udp: { v4: null, v6: null }, addresses: [], network: 'ready', downloadDirectory: '/d', freeBytes: null, startedAt: 0,
     },
-    peers: [], transfers: [], uploads: [], shares: [], topics: [], wishes: { revision: 0, matches: 0 }, queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 }, uploadPeers: [],
+    peers: [], transfers: [], uploads: [], shares: [], topics: [], queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 }, uploadPeers: [],
     limits: { settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } }, access: { groups: [], audiences: [] },
     settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: [], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
   }

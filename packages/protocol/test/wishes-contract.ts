@@ -13,6 +13,8 @@ export interface WishesFixture {
 
 const STRANGER = 'ab'.repeat(32) as PeerId
 
+const search = (text: string) => ({ kind: 'search', text, peerId: null, peerName: null }) as const
+
 let writers = 0
 const newCopy = () => new WishCopy(() => (++writers).toString(16).padStart(16, '0'), { rows: [], place: NEW_PLACE })
 
@@ -39,7 +41,6 @@ export function wishesContract(fixture: () => WishesFixture): void {
     }
   }
   const wish = async (wishId: string) => (await fixture().api.wishes({ limit: 1000 })).wishes.find((one) => one.wishId === wishId)
-  const search = (text: string) => ({ kind: 'search', text, peerId: null, peerName: null }) as const
 
   it('keeps wishes for searches: adds once, edits, lists page by page, removes', async () => {
     const { api } = fixture()
