@@ -24,6 +24,11 @@ afterEach(() => {
   document.body.innerHTML = ''
 })
 
+function show(component: Parameters<typeof mount>[0]) {
+  const router = createRouter({ history: createMemoryHistory(), routes: [{ path: '/:rest(.*)', component: { template: '<i />' } }] })
+  return mount({ components: { Page: component as never, ToastStack }, template: '<main id="main" tabindex="-1"><Page /></main><ToastStack />' }, { attachTo: document.body, global: { plugins: [router] } })
+}
+
 describe('what is put off', () => {
   beforeEach(() => {
     vi.useFakeTimers()
@@ -84,11 +89,6 @@ describe('on the pages', () => {
     await vi.waitFor(() => expect(useHelper().isOpen).toBe(true))
   })
   afterEach(() => mock.close())
-
-  function show(component: Parameters<typeof mount>[0]) {
-    const router = createRouter({ history: createMemoryHistory(), routes: [{ path: '/:rest(.*)', component: { template: '<i />' } }] })
-    return mount({ components: { Page: component as never, ToastStack }, template: '<main id="main" tabindex="-1"><Page /></main><ToastStack />' }, { attachTo: document.body, global: { plugins: [router] } })
-  }
 
   it('a share that was removed is shared again, with its name and audience', async () => {
     const helper = useHelper()
