@@ -28,9 +28,14 @@ export default defineConfig({
           { src: '/icon-512.png', sizes: '512x512', type: 'image/png' },
           { src: '/icon-maskable-512.png', sizes: '512x512', type: 'image/png', purpose: 'maskable' },
         ],
+        // A code opened from anywhere lands in the app with the peer filled in, and in the window that is open already.
+        protocol_handlers: [{ protocol: 'web+hdp', url: '/#/add/%s' }],
+        launch_handler: { client_mode: ['navigate-existing', 'auto'] },
         shortcuts: [
           { name: 'Search', url: '/#/search' },
+          { name: 'Wishes', url: '/#/wishes' },
           { name: 'Transfers', url: '/#/transfers' },
+          { name: 'Shares', url: '/#/shares' },
         ],
       },
       workbox: {

@@ -76,6 +76,9 @@ it('fills in the code that a link carries', async () => {
   await boot()
   const { code } = await mock.api.announceCode()
   expect(show(PeersPage, { code }).get('textarea').element.value).toBe(code)
+  // As the system hands it to the installed app.
+  expect(show(PeersPage, { code: `web+hdp:${code}` }).get('textarea').element.value).toBe(code)
+  expect(show(PeersPage, { code: 'no code at all' }).get('textarea').element.value).toBe('no code at all')
 })
 
 it('lets somebody in who asks', async () => {

@@ -65,13 +65,13 @@ export function formatAnnounceCode(code: AnnounceCode): string {
 }
 
 /**
- * Reads a code as people paste it: with white space around and inside it, in upper case, or as a link.
+ * Reads a code as people paste it: with white space around and inside it, in upper case, or as a link (`…/#/add/…` or `web+hdp:…`).
  * @returns the code, or which rule it breaks with a sentence for the person who pasted it; never throws
  */
 export function parseAnnounceCode(text: string): Result<AnnounceCode, AnnounceCodeFault> {
   if (text.length > MAX_CODE_TEXT_LENGTH) return refuse('too-long', 'this is too long to be an announce code')
   const link = text.lastIndexOf(LINK_MARK)
-  const compact = text.slice(link === -1 ? 0 : link + LINK_MARK.length).replace(NOISE, '').toLowerCase()
+  const compact = text.slice(link === -1 ? 0 : link + LINK_MARK.length).replace(NOISE, '').toLowerCase().replace(APP_LINK, '')
   if (compact === '') return refuse('empty', 'there is no announce code here')
   const match = SHAPE.exec(compact)
   if (!match) return refuse('not-a-code', 'this is not an announce code; one looks like brave-otter-hdp1… and has no other text around it')
@@ -94,6 +94,8 @@ export function announceCodeQrText(code: AnnounceCode): string {
 
 /** White space and the invisible characters that programs put into long words. */
 const NOISE = /[\s\u00ad\u200b-\u200d\u2060\ufeff]+/g
+/** How the installed app is handed a code: `web+hdp:brave-otter-hdp1…`; a link that was followed out of the app's own address is escaped. */
+const APP_LINK = /^web(?:\+|%2b)hdp(?::|%3a)(?:\/\/|%2f%2f)?|\/$/g
 const SHAPE = /^((?:[a-z]{1,20}-){0,4})hdp1([a-z0-9]+)$/
 const BAD_CHARACTER = /[1bio]/
 

@@ -63,6 +63,9 @@ describe('what people paste', () => {
     ['a capital at the start', TEXT.charAt(0).toUpperCase() + TEXT.slice(1)],
     ['soft hyphens and zero-width spaces', TEXT.replaceAll(/.{9}/g, '$&\u200b').replaceAll(/.{15}/g, '$&\u00ad')],
     ['a link', `http://127.0.0.1:3030/#/add/${TEXT}`],
+    ['a link of the app', `web+hdp:${TEXT}`],
+    ['a link of the app, as addresses are written', `WEB+HDP://${TEXT}/`],
+    ['a link of the app, escaped within an address', `http://127.0.0.1:3030/#/add/web%2Bhdp%3A${TEXT}`],
     ['a link elsewhere, broken', `https://example.org/app/index.html?x=1#/add/${TEXT.slice(0, 30)}\n${TEXT.slice(30)}`],
   ])('%s', (_, text) => expect(parseAnnounceCode(text)).toEqual(fine))
 

@@ -1,7 +1,7 @@
 import { t } from '../../i18n.ts'
 import { defineStore } from 'pinia'
 import { ref, shallowRef } from 'vue'
-import { type PeerId, parseAnnounceCode } from '@harddrive-party/protocol'
+import { type PeerId, formatAnnounceCode, parseAnnounceCode } from '@harddrive-party/protocol'
 import type { AnnounceCodeInfo, PeerInfo, PeerState } from '@harddrive-party/protocol/control'
 import { useHelper } from '../../state/helper-store.ts'
 import { explain, sentence } from '../../words.ts'
@@ -56,6 +56,12 @@ export function problemWithCode(text: string): string | null {
   if (/#\/pair\//.test(text)) return t('peers.add.pairingLink')
   const parsed = parseAnnounceCode(text)
   return parsed.ok ? null : sentence(parsed.error.message)
+}
+
+/** What a link into the app carries, as the field shows it: the code alone, where it is one. */
+export function codeFromLink(text: string): string {
+  const parsed = parseAnnounceCode(text)
+  return parsed.ok ? formatAnnounceCode(parsed.value) : text
 }
 
 export interface PeerGroups {
