@@ -1,4 +1,4 @@
-// Bundles the helper into apps/helper/dist (or the directory named): the command, the network process, the scan worker.
+// Bundles the helper into apps/helper/dist (or the directory named): the command, the network process, the workers.
 // What has native parts stays outside.
 import { rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,7 @@ await build({
     cli: 'src/cli/cli.ts',
     'network-main': 'src/network/network-main.ts',
     'share-scan-worker': 'src/adapters/share-scan-worker.ts',
+    'thumbnail-worker': 'src/adapters/thumbnail-worker.ts',
   },
   outdir,
   bundle: true,
@@ -24,8 +25,8 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
-  // lmdb and the QUIC engine are native; pino and open find files of their own beside themselves.
-  external: ['koffi', 'lmdb', '@infisical/*', '@matrixai/*', 'cbor-extract', 'pino', 'open'],
+  // lmdb, sharp and the QUIC engine are native; pino and open find files of their own beside themselves.
+  external: ['koffi', 'sharp', 'lmdb', '@infisical/*', '@matrixai/*', 'cbor-extract', 'pino', 'open'],
   sourcemap: true,
   // CommonJS packages inside of the bundle call require for Node's own modules.
   banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },

@@ -28,6 +28,10 @@ export interface StoragePaths {
   readonly identityKey: string
   readonly database: string
   readonly index: string
+  /** Files from browsers, waiting to be sent. */
+  readonly staging: string
+  /** Pictures of shared images, to be lost at any time. */
+  readonly thumbnails: string
 }
 
 /** @param storage as given by a person; relative to the working directory */
@@ -38,5 +42,7 @@ export function storagePaths(storage: string): StoragePaths {
     identityKey: join(root, 'identity.key'),
     database: join(root, 'database'),
     index: join(root, 'index'),
+    staging: join(root, 'staging'),
+    thumbnails: join(root, 'thumbnails'),
   }
 }

@@ -12,14 +12,22 @@ const SHOWN: Readonly<Record<string, string>> = {
   '.pdf': 'application/pdf',
 }
 
-/** @param uiOrigins that may show the file in a frame */
-export function fileHeaders(path: string, uiOrigins: readonly string[]): Record<string, string> {
+/** A document, except where it is drawn: in an image nothing of it runs and nothing is loaded by it. */
+const DRAWN: Readonly<Record<string, string>> = { '.svg': 'image/svg+xml' }
+
+/**
+ * @param uiOrigins that may show the file in a frame
+ * @param isDrawn the browser says that it is for an image element; a page that is visited, a frame and a script say otherwise
+ */
+export function fileHeaders(path: string, uiOrigins: readonly string[], isDrawn = false): Record<string, string> {
   const name = basename(path.replaceAll('\\', '/'))
-  const type = SHOWN[extname(name).toLowerCase()]
+  const extension = extname(name).toLowerCase()
+  const type = SHOWN[extension]
+  const drawn = isDrawn ? DRAWN[extension] : undefined
   const ancestors = `frame-ancestors ${uiOrigins.join(' ') || "'none'"}`
   const sources = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
   return {
-    'Content-Type': type ?? 'application/octet-stream',
+    'Content-Type': type ?? drawn ?? 'application/octet-stream',
     'Content-Disposition': `${type === undefined ? 'attachment' : 'inline'}; filename="${asciiName(name)}"; filename*=UTF-8''${encodeName(name)}`,
     // Browsers refuse to show a PDF in a sandbox; its viewer is one.
     'Content-Security-Policy': type === 'application/pdf' ? `default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; ${ancestors}` : `sandbox; ${sources}; ${ancestors}`,

@@ -1,5 +1,5 @@
 import {
-  CHANGES_CAPABILITY, CodedError, GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES, addressScope, decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, formatEndpoint,
+  CHANGES_CAPABILITY, CodedError, GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, MAX_HELLO_ADDRESSES, MAX_HELLO_FRAME_BYTES, OFFER_CAPABILITY, addressScope, decodeAnswer, decodeRequest, encodeAnswer, encodeRequest, formatEndpoint,
   parseEndpoint,
 } from '@harddrive-party/protocol'
 import type { Endpoint, ErrorCode, Fault, HelloMessage } from '@harddrive-party/protocol'
@@ -12,14 +12,14 @@ import type { PeerStream } from './transport.ts'
 export const PROTOCOL_VERSION = 1
 
 /** What this helper understands beyond what every helper does. */
-const CAPABILITIES = [GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, CHANGES_CAPABILITY] as const
+const CAPABILITIES = [GOSSIP_CAPABILITY, INTRODUCE_CAPABILITY, CHANGES_CAPABILITY, OFFER_CAPABILITY] as const
 
 /** `wait` may be repeated, to show that somebody is still there; this many are more than a day of one a minute. */
 const MAX_WAITS = 2_000
 
-/** What the dialler says, and what the listener answers. */
-export function makeHello(own: { agent: string; knockSecret: Uint8Array; pathKey: Uint8Array; addresses: readonly string[]; tcpPort?: number }): HelloMessage {
-  return { type: 'hello', versions: [PROTOCOL_VERSION], capabilities: CAPABILITIES, ...own, addresses: own.addresses.slice(0, MAX_HELLO_ADDRESSES) }
+/** What the dialler says, and what the listener answers. @param more capabilities that only some helpers have */
+export function makeHello(own: { agent: string; knockSecret: Uint8Array; pathKey: Uint8Array; addresses: readonly string[]; tcpPort?: number }, more: readonly string[] = []): HelloMessage {
+  return { type: 'hello', versions: [PROTOCOL_VERSION], capabilities: [...CAPABILITIES, ...more], ...own, addresses: own.addresses.slice(0, MAX_HELLO_ADDRESSES) }
 }
 
 /**

@@ -43,6 +43,8 @@ export interface PeerLinksOptions {
   readonly self: PeerId
   /** Program and version, for people reading logs. */
   readonly agent: string
+  /** What we understand that not every helper does. */
+  readonly capabilities?: readonly string[]
   readonly policy: Policy
   /** Where others can dial us, best first. */
   addresses(): readonly string[]
@@ -407,7 +409,7 @@ class OpenPeerLinks implements PeerLinks {
   #ownHello(open: OpenLink): HelloMessage {
     const { agent, addresses } = this.#options
     const tcpPort = this.#options.tcpPort?.()
-    return makeHello({ agent, knockSecret: this.#knownSecret, pathKey: open.pathKey, addresses: addresses(), ...(tcpPort === undefined ? {} : { tcpPort }) })
+    return makeHello({ agent, knockSecret: this.#knownSecret, pathKey: open.pathKey, addresses: addresses(), ...(tcpPort === undefined ? {} : { tcpPort }) }, this.#options.capabilities)
   }
 
   /** A peer that has moved is reached as its new address says. */
