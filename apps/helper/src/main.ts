@@ -6,6 +6,8 @@ import { CodedError, type PeerId } from '@harddrive-party/protocol'
 import type { ControlApi, DiagnosticsInfo, Settings, StatusInfo } from '@harddrive-party/protocol/control'
 import { storagePaths } from './adapters/app-paths.ts'
 import { openDevices } from './adapters/devices-store.ts'
+import type { CertificateFiles } from './adapters/given-certificate.ts'
+import { ownHostName, readLanAddresses } from './adapters/lan-addresses.ts'
 import { openIdentity } from './adapters/identity.ts'
 import { openInstanceLock } from './adapters/instance-lock.ts'
 import { checkLmdbFile } from './adapters/lmdb-file.ts'
@@ -26,6 +28,9 @@ import { createControlService } from './control/control-service.ts'
 import { openApiToken, openCliDevice, removeHelperFile, writeHelperFile } from './control/helper-file.ts'
 import { type HelperState, createHelperState, reachOf } from './control/helper-state.ts'
 import { openControlServer } from './control/http-server.ts'
+import type { WebDoorOptions } from './control/web-door.ts'
+import { type LanDoor, openLan } from './control/lan.ts'
+import { SCRIPT_SESSION } from './control/control-service.ts'
 import { createVerifications } from './control/verify-service.ts'
 import { createLimitsBook } from './control/limits-book.ts'
 import { createPeerBook } from './control/peer-book.ts'
@@ -33,6 +38,7 @@ import type { Devices, Shares } from './control/services.ts'
 import { createSettings, defaultSettings } from './control/settings.ts'
 import { createStatusBook } from './control/status-book.ts'
 import { createTopicBook } from './control/topic-book.ts'
+import { type OffersBook, openOffersBook } from './control/offers-book.ts'
 import { type WishBook, createWishBook } from './control/wish-book.ts'
 import { forwardCalls } from './network/ipc.ts'
 import type { NetworkEvent } from './network/network-api.ts'
@@ -64,6 +70,11 @@ export interface HelperOptions {
   /** Absent = the one of last time, at first any. */
   readonly udpPort?: number
   readonly verbose: boolean
+  /** Serve the app to the local network, over HTTPS; for this run, instead of what was set. */
+  readonly lan?: boolean
+  readonly lanPort?: number
+  /** Of the person's own, for the local network. */
+  readonly certificate?: CertificateFiles
 }
 
 export interface RunningHelper {
@@ -142,6 +153,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const limits = createLimitsBook({ store, now: () => new Date(), onChange: hub.push, publish: () => state?.publishLimits().catch(onError) })
   closers.add(limits.close)
   const devices = openDevices({ store, now: Date.now, onError })
+  devices.onRemoved((deviceId) => void network.revokeGrants({ deviceId }).catch(onError))
   await introduceCommandLine(paths.root, devices)
 
   // The parts know each other. The network process comes last, when it is known what it must be told.
@@ -154,6 +166,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const codes = await createAnnounceCodes({ store, peerId, appUrl: () => ui })
   let state: HelperState | undefined
   let wishes: WishBook | undefined
+  let offers: OffersBook | undefined
   await dropDamagedIndex(paths.index, log)
   const shares = await openShares({
     indexDirectory: paths.index,
@@ -170,10 +183,12 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     onChange: (transfer) => {
       hub.push({ type: 'transfer', transfer })
       wishes?.onTransfer(transfer)
+      offers?.onTransfer(transfer)
     },
     onRemoved: (transferId) => {
       hub.push({ type: 'transfer-removed', transferId })
       wishes?.onTransferRemoved(transferId)
+      offers?.onTransferRemoved(transferId)
     },
     onQueue: (queue) => hub.push({ type: 'queue', queue }),
     log,
@@ -182,6 +197,11 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now: Date.now, onChange: hub.push, onError })
   wishes = wishBook
   closers.add(() => wishBook.close())
+  const offersBook = await openOffersBook({
+    store, network, transfers, nameOf: book.nameOf, storage: await realpath(paths.root), stagingDirectory: paths.staging, onChange: hub.push, note: activity.note, onError,
+  })
+  offers = offersBook
+  closers.add(offersBook.close)
   activity.seed({ peers: book.infos(), transfers: transfers.infos(), shares: shares.infos() })
   const helperState = createHelperState({
     network: () => network, shares: () => shares, transfers: () => transfers, wishes: () => wishes, book, codes, settings, status, topics, access, limits: () => limits, onChange: hub.push, onError,
@@ -198,24 +218,30 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const verifications = createVerifications({ network, book, transfers, settings })
   closers.add(async () => verifications.close())
   const { stop, stopped, onStop } = createStop(closers)
+  let lanDoor: LanDoor | undefined
+  const lan = () => {
+    if (lanDoor === undefined) throw new CodedError('busy', 'the helper is still starting')
+    return lanDoor
+  }
   const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>
     createControlService({
       peerId, network, shares, transfers, wishes: wishBook, book, codes, settings, status, topics, devices, access, limits, activity, autostart: openAutostart({ command: helperCommand(options) }), diagnostics,
-      state: helperState, verifications,
-      createPairingLink: () => server.createPairingLink(),
+      state: helperState, verifications, offers: offersBook,
+      lan: { info: () => lan().info(), set: (enabled) => lan().set(enabled) },
+      createPairingLink: (wish) => (wish.lan ? lan().createPairingLink(wish) : server.createPairingLink(wish.role)),
       // The answer to whoever asked should still leave.
       shutdown: () => void setImmediate(() => void stop()),
     }, session)
-  const server = await openControlServer({
-    uiAddress: options.uiAddress.origin,
+  const door: WebDoorOptions = {
     identity,
     devices,
     hub,
     service,
-    apiToken: await openApiToken(paths.root),
+    staging: offersBook.staging,
     pwaDirectory: fileURLToPath(new URL('../../pwa/dist', import.meta.url)),
     log: (level, message, details) => log[level](details ?? {}, message),
-  })
+  }
+  const server = await openControlServer({ ...door, uiAddress: options.uiAddress.origin, apiToken: await openApiToken(paths.root) })
   closers.add(server.close)
   ui = server.url
   lock.announce(ui)
@@ -234,9 +260,11 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
       loopbackOnly: options.loopbackOnly,
       stunServers: options.stunServers,
       indexDirectory: paths.index,
+      thumbnailDirectory: paths.thumbnails,
       downloadDirectory,
       shares: helperState.roots(),
       limits: limits.current(),
+      offers: offersBook.policy(),
       policy: helperState.policy(),
       uiOrigins: [ui],
       verbose: options.verbose,
@@ -245,16 +273,28 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     entry: fileURLToPath(new URL('./network-main.js', import.meta.url)),
     onEvent: (event) => {
       helperState.onNetworkEvent(event)
+      offersBook.onNetworkEvent(event)
       ready.hear(event)
       if (event.type === 'ready') ports.put('last', { port: event.udp.v4 ?? event.udp.v6 ?? event.tcp?.v4 ?? event.tcp?.v6 ?? 0 }).catch(onError)
     },
-    onDown: helperState.onNetworkDown,
+    onDown: () => {
+      helperState.onNetworkDown()
+      offersBook.onNetworkDown()
+    },
     onRestart: helperState.onNetworkRestart,
     log: (level, message, details) => log[level](details ?? {}, message),
   })
   running = opened
   closers.add(opened.close)
   await ready.done
+  lanDoor = await openLan({
+    ...door, storage: paths.root, store, network, now: Date.now, host: ownHostName(),
+    addresses: options.loopbackOnly ? () => ['127.0.0.1'] : readLanAddresses,
+    ...(options.lan === undefined ? {} : { override: options.lan }),
+    ...(options.lanPort === undefined ? {} : { port: options.lanPort }),
+    ...(options.certificate === undefined ? {} : { certificate: options.certificate }),
+  })
+  closers.add(lanDoor.close)
 
   await writeHelperFile(paths.root, { pid: process.pid, url: ui, peerId, startedAt })
   closers.add(() => removeHelperFile(paths.root, process.pid))
@@ -266,7 +306,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     peerId,
     name,
     udp: status.info().udp,
-    control: service({ deviceId: null, restartEvents: () => 0 }),
+    control: service(SCRIPT_SESSION),
     onStop,
     stopped,
     stop,
@@ -322,7 +362,7 @@ async function dropDamagedIndex(directory: string, log: Logger): Promise<void> {
 /** The command line is a device like any other, except that its key lies in the storage: no pairing is needed where the storage can be read. */
 async function introduceCommandLine(storage: string, devices: Devices): Promise<void> {
   const { deviceId } = await openCliDevice(storage)
-  if (devices.find(deviceId) === undefined) await devices.add({ deviceId, name: 'command line', kind: 'cli' })
+  if (devices.find(deviceId) === undefined) await devices.add({ deviceId, name: 'command line', kind: 'cli', role: 'admin' })
 }
 
 /** @throws CodedError as `Shares.add`, except for what is shared already */

@@ -3,7 +3,8 @@ import type { ControlApi, ControlClient, ControlEvent, ControlSnapshot, DoctorRe
 import { DEFAULT_LIMITS } from '@harddrive-party/protocol/control'
 import { describe, expect, it, vi } from 'vitest'
 import { listFiles, listShares, readFile } from '../src/cli/commands/files.ts'
-import { manageDevices, removeShare, showCode, showStatus } from '../src/cli/commands/own.ts'
+import { manageDevices } from '../src/cli/commands/devices.ts'
+import { removeShare, showCode, showStatus } from '../src/cli/commands/own.ts'
 import { showDoctor } from '../src/cli/commands/doctor.ts'
 import { joinTopic, leaveTopic, listTopics, showSettings } from '../src/cli/commands/topics.ts'
 import { connectPeer, decideAboutPeer, listPeers, pingPeer } from '../src/cli/commands/peers.ts'
@@ -22,12 +23,12 @@ const TRANSFER: TransferInfo = {
   wait: { cause: 'offline' }, order: 1, held: false, follow: false, skippedFiles: 0,
 }
 const SNAPSHOT: ControlSnapshot = {
-  seq: 0,
+  seq: 0, role: 'admin',
   status: {
     version: '0.1.0', peerId: ID, name: 'Quiet Fox', natKind: 'consistent', udp: { v4: 4433, v6: null }, addresses: ['192.168.1.5:4433'], network: 'ready',
     downloadDirectory: '/d', freeBytes: 1e9, startedAt: 1,
   },
-  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }], queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 },
+  peers: [OTTER, AWAY], transfers: [TRANSFER], uploads: [], shares: [SHARE], topics: [{ topic: 'book club', members: [ID] }], queue: { paused: false, pausedPeers: [] }, offers: { offers: [], rules: [] }, wishes: { revision: 0, matches: 0 },
   uploadPeers: [], limits: { settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } }, access: { groups: [], audiences: [] },
   settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: ['book club'], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
 }
@@ -341,10 +342,10 @@ describe('decisions', () => {
 
   it('revokes only a device that is meant clearly', async () => {
     const revokeDevice = vi.fn(async () => {})
-    const device = { name: 'Firefox', kind: 'browser', pairedAt: 1, lastUsedAt: null, current: false } as const
+    const device = { name: 'Firefox', kind: 'browser', role: 'admin', pairedAt: 1, lastUsedAt: null, current: false } as const
     const fake = session({ revokeDevice, devices: async () => [{ ...device, deviceId: 'aa1' }, { ...device, deviceId: 'aa2' }] })
-    await expect(manageDevices(fake, 'aa')).rejects.toMatchObject({ code: 'ambiguous' })
-    await manageDevices(fake, 'aa2')
+    await expect(manageDevices(fake, { revoke: 'aa' })).rejects.toMatchObject({ code: 'ambiguous' })
+    await manageDevices(fake, { revoke: 'aa2' })
     expect(revokeDevice.mock.calls).toEqual([[{ deviceId: 'aa2' }]])
   })
 })

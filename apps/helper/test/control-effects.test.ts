@@ -171,7 +171,7 @@ describe('a socket that never proves itself', () => {
       readyState: 1, bufferedAmount: 0, send: () => {}, close: (code: number) => closed.push(code),
       addEventListener: (type: string, listener: () => void) => (listeners[type] ??= []).push(listener),
     } as unknown as SocketLike
-    const options = { identity: world.identity, devices: world.devices, pairingCodes: createPairingCodes({ now: Date.now }), hub: world.hub, service: () => api, log: () => {} }
+    const options = { identity: world.identity, devices: world.devices, pairingCodes: createPairingCodes({ now: Date.now }), hub: world.hub, service: () => api, door: null, log: () => {} }
     acceptControlSocket({ ...options, socket, origin: world.server.url, onAdmitted: () => {} })
     vi.advanceTimersByTime(PROOF_TIMEOUT_MS - 1)
     expect(closed).toEqual([])

@@ -233,7 +233,7 @@ describe('devices', () => {
   it('survive a restart, are bounded, and tell when they go', async () => {
     const open = () => openDevices({ store, now: () => now, onError })
     const devices = open()
-    const device = { deviceId: '01'.repeat(32), name: 'Firefox', kind: 'browser' } as const
+    const device = { deviceId: '01'.repeat(32), name: 'Firefox', kind: 'browser', role: 'admin' } as const
     await devices.add(device)
     now += 120_000
     devices.touch(device.deviceId)

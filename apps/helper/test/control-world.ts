@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Entry, type PeerId, type SharePath, peerIdFromKey, publicKeyOf, sign } from '@harddrive-party/protocol'
-import { type AutostartInfo, type ControlClient, type DeviceKey, deviceKeyFromSeed, openControlClient } from '@harddrive-party/protocol/control'
+import { type AutostartInfo, type ControlClient, type DeviceKey, type DeviceRole, type LanInfo, deviceKeyFromSeed, openControlClient } from '@harddrive-party/protocol/control'
 import { WebSocket } from 'ws'
-import type { Autostart } from '../src/control/services.ts'
+import type { Autostart, Lan } from '../src/control/services.ts'
 import { createActivityBook } from '../src/control/activity-book.ts'
 import { openDevices } from '../src/adapters/devices-store.ts'
 import { openShares } from '../src/adapters/shares.ts'
@@ -18,6 +18,7 @@ import { createControlHub } from '../src/control/control-events.ts'
 import { createVerifications } from '../src/control/verify-service.ts'
 import { createControlService } from '../src/control/control-service.ts'
 import { createHelperState } from '../src/control/helper-state.ts'
+import { openOffersBook } from '../src/control/offers-book.ts'
 import { openControlServer } from '../src/control/http-server.ts'
 import { createLimitsBook } from '../src/control/limits-book.ts'
 import { createPeerBook } from '../src/control/peer-book.ts'
@@ -86,14 +87,19 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
   })
   const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now, onChange: hub.push, onError })
   wishes = wishBook
+  const offers = await openOffersBook({
+    store, network, transfers, nameOf: book.nameOf, storage: join(base, 'storage'), stagingDirectory: join(base, 'storage', 'staging'), onChange: hub.push, note: activity.note, onError, now,
+  })
   const state = createHelperState({ network: () => network, shares: () => shares, transfers: () => transfers, wishes: () => wishes, book, codes, settings, status, topics, access, limits: () => limits, onChange: hub.push, onError })
   let stopped = false
   const server = await openControlServer({
-    uiAddress: 'http://127.0.0.1:0', identity, devices, hub, apiToken: API_TOKEN, pwaDirectory, now, log: (_level, message) => logs.push(message),
+    uiAddress: 'http://127.0.0.1:0', identity, devices, hub, apiToken: API_TOKEN, pwaDirectory, now, staging: offers.staging, log: (_level, message) => logs.push(message),
     service: (session) => createControlService({
       peerId, network, shares, transfers, wishes: wishBook, book, codes, settings, status, topics, devices, access, limits, activity, autostart: fakeAutostart(), state,
       verifications: createVerifications({ network, book, transfers, settings }),
-      createPairingLink: () => server.createPairingLink(),
+      lan: fakeLan(),
+      offers,
+      createPairingLink: ({ role }) => server.createPairingLink(role),
       diagnostics: () => ({ control: { pid: process.pid, rssBytes: 1, eventLoopP99Ms: 0 }, network: null }),
       shutdown: () => {
         stopped = true
@@ -107,13 +113,13 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
 
   const clients: ControlClient[] = []
   const openSocket = (headers: Record<string, string> = {}) => new WebSocket(`${server.url.replace('http', 'ws')}/control`, { headers })
-  const addDevice = async (kind: 'browser' | 'cli' = 'browser'): Promise<DeviceKey> => {
+  const addDevice = async (kind: 'browser' | 'cli' = 'browser', role: DeviceRole = 'admin'): Promise<DeviceKey> => {
     const key = deviceKeyFromSeed(randomBytes(32))
-    await devices.add({ deviceId: key.deviceId, name: `a ${kind}`, kind })
+    await devices.add({ deviceId: key.deviceId, name: `a ${kind}`, kind, role })
     return key
   }
   return {
-    base, pwaDirectory, downloadDirectory, shareDirectory, peerId, identity, store, hub, settings, book, status, devices, codes, network, shares, transfers, state, server, errors, logs,
+    offers, base, pwaDirectory, downloadDirectory, shareDirectory, peerId, identity, store, hub, settings, book, status, devices, codes, network, shares, transfers, state, server, errors, logs,
     isStopped: () => stopped,
     openSocket,
     addDevice,
@@ -150,6 +156,18 @@ function file(path: string, size: number): Entry {
 }
 
 /** The suite must not change how this machine starts. */
+function fakeLan(): Lan {
+  let enabled = false
+  const info = (): LanInfo => ({ enabled, urls: enabled ? ['https://192.168.1.5:3443'] : [], problem: null, authority: null })
+  return {
+    info,
+    set: async (next) => {
+      enabled = next
+      return info()
+    },
+  }
+}
+
 function fakeAutostart(): Autostart {
   let enabled = false
   const info = (): AutostartInfo => ({ kind: 'systemd', enabled, file: '/nowhere/harddrive-party.service', note: null })

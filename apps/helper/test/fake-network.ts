@@ -27,6 +27,8 @@ export function createFakeNetwork(options: { peerId: PeerId; library: readonly E
     policies,
     calls,
     online,
+    setOffers: async () => {},
+    tellOffer: async ({ peerId }) => requireConnection(peerId),
     setPolicy: async (policy) => {
       policies.push(policy)
     },
@@ -61,8 +63,16 @@ export function createFakeNetwork(options: { peerId: PeerId; library: readonly E
     stopFile: async () => {},
     compareFile: async () => ({ differsAt: null }),
     grantFile: async (grant) => {
-      calls.push(`grant ${grant.kind} ${grant.path}`)
+      calls.push(`grant ${grant.kind} ${grant.kind === 'thumbnails' ? grant.peerId : grant.path}`)
       return { url: `http://127.0.0.1:1/${'t'.repeat(43)}/file` }
+    },
+    readText: async ({ kind, path }) => ({ text: `${kind} ${path}`, encoding: 'utf-8', cut: false }),
+    makesThumbnails: async ({ peerId }) => connected && peerId === options.peerId,
+    revokeGrants: async ({ deviceId }) => {
+      calls.push(`revoke ${deviceId}`)
+    },
+    setLanFiles: async (lan) => {
+      calls.push(`lan files ${lan === null ? 'off' : lan.addresses.join(',')}`)
     },
     sharesChanged: async ({ shares }) => {
       calls.push(`shares ${shares.map(({ name, audience }) => (audience === undefined ? name : `${name} for ${audience.length}`)).join(',')}`)

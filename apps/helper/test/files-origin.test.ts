@@ -19,6 +19,7 @@ let files: FilesOrigin
 let now: number
 let reads: [number, number][]
 let readRemote: FilesOriginOptions['readRemote']
+let readThumbnail: FilesOriginOptions['readThumbnail']
 beforeEach(async () => {
   base = await realpath(await mkdtemp(join(tmpdir(), 'files-')))
   downloads = join(base, 'downloads')
@@ -26,9 +27,10 @@ beforeEach(async () => {
   await writeFile(join(base, 'secret.txt'), 'secret')
   now = 0
   reads = []
+  readThumbnail = async () => ({ bytes: Uint8Array.of(0xff, 0xd8), mediaType: 'image/jpeg' })
   readRemote = async (_peerId, _path, start, end) => REMOTE.subarray(start, end)
   files = await openFilesOrigin({
-    uiOrigins: [UI], downloadDirectory: () => downloads, now: () => now, log: () => {},
+    uiOrigins: [UI], downloadDirectory: () => downloads, now: () => now, log: () => {}, readThumbnail: (peerId, request, options) => readThumbnail(peerId, request, options),
     readRemote: (peerId, path, start, end, expected, options) => {
       reads.push([start, end])
       return readRemote(peerId, path, start, end, expected, options)

@@ -172,7 +172,7 @@ describe('IPC', () => {
     const everyMethod = { ...forwardCalls(() => ({}) as NetworkApi) }
     const names: Record<keyof NetworkApi, true> = {
       setPolicy: true, connect: true, disconnect: true, reconnect: true, answerPeer: true, ping: true, list: true, startFiles: true, stopFile: true, compareFile: true,
-      grantFile: true, sharesChanged: true, setLimits: true, setDownloadDirectory: true, setReach: true, reachReport: true, close: true,
+      grantFile: true, readText: true, makesThumbnails: true, revokeGrants: true, setLanFiles: true, sharesChanged: true, setOffers: true, tellOffer: true, setLimits: true, setDownloadDirectory: true, setReach: true, reachReport: true, close: true,
     }
     expect(Object.keys(everyMethod).sort()).toEqual(Object.keys(names).sort())
     expect([...NETWORK_METHODS].sort()).toEqual(Object.keys(names).sort())

@@ -36,7 +36,7 @@ async function connected(options: Partial<ControlClientOptions> = {}) {
   const proof = readProof(await far.receive())
   const { api, calls } = createFakeApi({ ping: () => new Promise(() => {}), shutdown: () => Promise.reject(new CodedError('conflict', 'not now')) })
   far.send(JSON.stringify({ kind: 'welcome', name: 'Helper', signature: bytesToHex(sign(helperStatement(transcriptOf(proof), proof.pairing), SEED)) }))
-  const served = serveControl({ socket: far, api })
+  const served = serveControl({ socket: far, api, role: () => 'admin' })
   return { near, far, client: await opening, calls, served, proof }
 }
 

@@ -95,8 +95,10 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       await failsWith('not-found', api.list({ ...peer, recursive: false, limit: 1 }))
       await failsWith('not-found', api.download({ ...peer, path: fixture.file }))
       await failsWith('not-found', api.remoteFileUrl({ ...peer, path: fixture.file }))
+      await failsWith('not-found', api.previewText({ ...peer, path: fixture.file }))
+      await failsWith('not-found', api.thumbnailsUrl(peer))
       const transfer = { transferId: 'nothing' }
-      for (const method of ['cancel', 'retry', 'downloadedFileUrl'] as const) await failsWith('not-found', api[method](transfer))
+      for (const method of ['cancel', 'retry', 'downloadedFileUrl', 'previewText'] as const) await failsWith('not-found', api[method](transfer))
       await failsWith('not-found', api.transferFiles({ ...transfer, limit: 1 }))
       for (const method of ['removeShare', 'rescanShare', 'cancelScan'] as const) await failsWith('not-found', api[method]({ shareId: 'nothing' }))
       await failsWith('not-found', api.revokeDevice({ deviceId: STRANGER }))
@@ -185,6 +187,13 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
       expect(url).toBeTypeOf('string')
       expect({ size, mtime }).toEqual({ size: entries[0]?.size, mtime: entries[0]?.mtime })
       await failsWith('not-found', api.remoteFileUrl({ peerId: fixture.peerId, path: fixture.directory }))
+    })
+
+    it('lets files be looked at: pictures where the peer makes them, the start of a text, and nothing of a directory', async () => {
+      expect(Object.keys(await api.thumbnailsUrl({ peerId: fixture.peerId }))).toEqual(['url'])
+      const { text, encoding, cut } = await api.previewText({ peerId: fixture.peerId, path: fixture.file })
+      expect([typeof text, typeof encoding, typeof cut]).toEqual(['string', 'string', 'boolean'])
+      await failsWith('not-found', api.previewText({ peerId: fixture.peerId, path: fixture.directory }))
     })
 
     it('reports how it can be reached', async () => {

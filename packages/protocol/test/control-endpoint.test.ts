@@ -8,7 +8,7 @@ import { createSocketPair } from './control-socket-pair.ts'
 function serve(methods: Partial<ControlApi> = {}) {
   const { near, far } = createSocketPair()
   const { api, calls } = createFakeApi(methods)
-  const served = serveControl({ socket: near, api })
+  const served = serveControl({ socket: near, api, role: () => 'admin' })
   const say = (message: unknown) => far.send(JSON.stringify({ kind: 'rpc', message }))
   return { near, far, calls, served, say, answer: async () => (JSON.parse(await far.receive()) as { message: Record<string, unknown> }).message }
 }

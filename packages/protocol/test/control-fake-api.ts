@@ -15,11 +15,11 @@ export const ME = 'ee'.repeat(32) as PeerId
 
 export function emptySnapshot(seq: number): ControlSnapshot {
   return {
-    seq,
+    seq, role: 'admin',
     status: {
       version: '0', peerId: ME, name: 'Me', natKind: 'unknown', udp: { v4: null, v6: null }, addresses: [], network: 'ready', downloadDirectory: '/d', freeBytes: null, startedAt: 0,
     },
-    peers: [], transfers: [], uploads: [], shares: [], topics: [], queue: { paused: false, pausedPeers: [] }, wishes: { revision: 0, matches: 0 }, uploadPeers: [],
+    peers: [], transfers: [], uploads: [], shares: [], topics: [], queue: { paused: false, pausedPeers: [] }, offers: { offers: [], rules: [] }, wishes: { revision: 0, matches: 0 }, uploadPeers: [],
     limits: { settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } }, access: { groups: [], audiences: [] },
     settings: { askBeforeAccepting: false, downloadDirectory: '/d', topics: [], localDiscovery: true, portMapping: true, passMeOn: true, introductions: true, mqttBrokers: [] },
   }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { ERROR_CODES, NAT_KINDS } from '../src/index.ts'
-import { LIMIT_FIELDS, PEER_LIMIT_FIELDS } from '../src/control/index.ts'
+import { DEVICE_ROLES, LIMIT_FIELDS, PEER_LIMIT_FIELDS } from '../src/control/index.ts'
 import { WAIT } from './queue-contract.ts'
 
 /** What the control API's answers look like, field by field and with nothing else. Part of the control contract. */
@@ -52,6 +52,11 @@ export const REPORT = v.strictObject({
   })),
   advice: v.array(sentence),
 })
+const OFFER = v.strictObject({
+  offerId: v.string(), direction: v.picklist(['in', 'out']), peerId: hex64, peerName: v.string(), name: v.string(), files: count, bytes: count, isDirectory: v.boolean(),
+  note: nullable(v.string()), state: v.string(), received: count, isDelivered: v.boolean(), transferId: nullable(v.string()),
+  reason: nullable(v.strictObject({ code: v.picklist(ERROR_CODES), message: v.string() })), at: count, expiresAt: count, endedAt: nullable(count),
+})
 export const SNAPSHOT = v.strictObject({
   seq: v.pipe(v.number(), v.integer(), v.minValue(0)),
   status: v.strictObject({
@@ -80,4 +85,6 @@ export const SNAPSHOT = v.strictObject({
     audiences: v.array(v.strictObject({ shareId: v.string(), audience: v.strictObject({ peers: v.array(hex64), groups: v.array(v.string()) }) })),
   }),
   queue: v.strictObject({ paused: v.boolean(), pausedPeers: v.array(hex64) }),
+  offers: v.strictObject({ offers: v.array(OFFER), rules: v.array(v.strictObject({ peerId: hex64, autoAcceptBytes: nullable(count), muted: v.boolean() })) }),
+  role: v.picklist(DEVICE_ROLES),
 })

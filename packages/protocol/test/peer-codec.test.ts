@@ -13,6 +13,7 @@ const plain = new Encoder({ useRecords: false, variableMapSize: true, tagUint8Ar
 const encode = (value: unknown) => Uint8Array.from(plain.encode(value))
 const request = (value: unknown) => decodeRequest(encode(value))
 const answer = (value: unknown) => decodeAnswer(encode(value))
+const OFFER = { type: 'offer', offerId: new Uint8Array(16), name: 'a', files: 1, bytes: 1, isDirectory: false }
 const badRequest = { ok: false, error: { code: 'bad-request' } }
 const badAnswer = { ok: false, error: { code: 'bad-answer' } }
 
@@ -121,7 +122,7 @@ describe('CBOR of strangers', () => {
       ),
     })).node
     const names = ['type', 'path', 'search', 'entries', 'cursor', 'size', 'mtime', 'start', 'end', 'expect', 'hash', 'bytes', 'code', 'message', 'versions', 'limit']
-    const types = fc.constantFrom('hello', 'ls', 'read', 'bundle', 'hashes', 'hashed', 'ping', 'page', 'data', 'sent', 'pong', 'error', 'wait', 'other')
+    const types = fc.constantFrom('hello', 'ls', 'read', 'bundle', 'hashes', 'hashed', 'offer', 'offer-news', 'ping', 'page', 'data', 'sent', 'pong', 'error', 'wait', 'other')
     const message = fc.tuple(types, fc.dictionary(fc.constantFrom(...names), value)).map(([type, fields]) => ({ ...fields, type }))
     fc.assert(
       fc.property(fc.oneof(message, value), (sample) => {
@@ -197,6 +198,16 @@ describe('requests', () => {
     ['gossip with an endless record', { type: 'gossip', others: [new Uint8Array(MAX_RECORD_BYTES + 1)] }],
     ['gossip with a text of its own', { type: 'gossip', own: 'record', others: [] }],
     ['a change of no state', { type: 'changed' }],
+    ['an offer without an id', { type: 'offer', name: 'a', files: 1, bytes: 1, isDirectory: false }],
+    ['an offer of a path', { ...OFFER, name: 'a/b' }],
+    ['an offer of what is above', { ...OFFER, name: '..' }],
+    ['an offer without a name', { ...OFFER, name: '' }],
+    ['an offer of too many files', { ...OFFER, files: 20_001, isDirectory: true }],
+    ['an offer of a file that is two', { ...OFFER, files: 2 }],
+    ['an offer of fewer bytes than none', { ...OFFER, bytes: -1 }],
+    ['an offer with a book', { ...OFFER, note: 'x'.repeat(501) }],
+    ['news that are none', { type: 'offer-news', offerId: new Uint8Array(16), state: 'lost' }],
+    ['news of nothing', { type: 'offer-news', state: 'done' }],
     ['a change of half a state', { type: 'changed', revision: new Uint8Array(4) }],
     ['an introduction to nobody', { type: 'introduce', record: new Uint8Array(1), proof: new Uint8Array(16) }],
     ['an introduction to half a hash', { type: 'introduce', to: new Uint8Array(15), record: new Uint8Array(1), proof: new Uint8Array(16) }],

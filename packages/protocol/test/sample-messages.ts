@@ -59,6 +59,10 @@ export const REQUESTS: readonly PeerRequest[] = [
   { type: 'gossip', others: [filled(8, 0x40), filled(4, 0x50)] },
   { type: 'introduce', to: filled(16, 0x30), record: filled(8, 0x40), proof: introductionProof(filled(16, 0x10), filled(16, 0x30), filled(8, 0x40)) },
   { type: 'changed', revision: filled(8, 0x60) },
+  { type: 'offer', offerId: filled(16, 0x70), name: 'Für Elise', files: 12, bytes: 5_000_000_003, isDirectory: true, note: 'as promised' },
+  { type: 'offer', offerId: filled(16, 0x70), name: 'song.flac', files: 1, bytes: 3, isDirectory: false },
+  { type: 'offer-news', offerId: filled(16, 0x70), state: 'accepted', bytes: 4_194_304 },
+  { type: 'offer-news', offerId: filled(16, 0x70), state: 'withdrawn' },
   { type: 'thumbnail', path: path('Photos/a.jpg'), size: 5_000_003, mtime: 1_700_000_000_000.5, edge: 320 },
 ]
 

@@ -3,7 +3,7 @@ import {
   CodedError, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES, MAX_WAITS_PER_READ, compareTreeOrder, decodeAnswer, encodeRequest,
   isBelow, parentOf,
 } from '@harddrive-party/protocol'
-import type { ChangedRequest, Entry, ErrorCode, GossipRequest, IntroduceRequest, ListPage, ListRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
+import type { ChangedRequest, Entry, ErrorCode, GossipRequest, IntroduceRequest, ListPage, ListRequest, OfferNewsRequest, OfferRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
 import { FrameStream } from './frame-stream.ts'
 import type { PeerConnection, PeerStream } from './transport.ts'
 
@@ -125,7 +125,7 @@ export async function requestGossip(connection: PeerConnection, gossip: Omit<Gos
 }
 
 /** Tells a peer something that needs no answer but that it was heard. @throws CodedError as `requestList` */
-export async function requestNotice(connection: PeerConnection, notice: ChangedRequest, options: RequestOptions): Promise<void> {
+export async function requestNotice(connection: PeerConnection, notice: ChangedRequest | OfferRequest | OfferNewsRequest, options: RequestOptions): Promise<void> {
   return ask(connection, notice, options, async (frames) => {
     await readAnswer(frames, 'noted', MAX_SMALL_FRAME_BYTES)
     await expectEnd(frames)

@@ -309,16 +309,17 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     return queue.records().findLast((one) => one.peerId === peerId && one.path === path && one.downloadDirectory === downloadDirectory)
   }
 
-  function add({ peerId, path, id = randomUUID(), follow = false }: { peerId: PeerId; path: SharePath; id?: string; follow?: boolean }): TransferInfo {
+  function add({ peerId, path, id = randomUUID(), follow = false, folder }: { peerId: PeerId; path: SharePath; id?: string; follow?: boolean; folder?: string }): TransferInfo {
     if (!WISH_ID.test(id)) throw new CodedError('bad-request', 'an id has 1 to 64 letters, digits, - or _')
     const same = queue.record(id) ?? queue.find(peerId, path)
     const transferId = same?.id ?? id
     if (same === undefined) {
+      if (folder !== undefined) partsBelow(downloadDirectory, join(downloadDirectory, folder))
       const addedAt = now()
       // Asked for again: what is there from the last time stays, and only what is missing or changed is fetched.
       const earlier = earlierOf(peerId, path)
       const fields = { id, peerId, path, addedAt, downloadDirectory }
-      const wish = newWish({ ...fields, since: earlier?.since ?? addedAt, target: earlier?.target ?? null, order: queue.nextOrder, follow })
+      const wish = newWish({ ...fields, since: earlier?.since ?? addedAt, target: earlier?.target ?? null, order: queue.nextOrder, follow, ...(folder === undefined ? {} : { folder }) })
       keeper.save(wish, { soon: false })
       feed({ type: 'add', wish })
     } else if (follow) feed({ type: 'follow', id: transferId, follow })

@@ -10,7 +10,8 @@ import { showDoctor } from './commands/doctor.ts'
 import { type PeerDecision, connectPeer, decideAboutPeer, listPeers, pingPeer } from './commands/peers.ts'
 import { rescanShare } from './commands/share-scans.ts'
 import { listFiles, listShares, readFile } from './commands/files.ts'
-import { addShare, changeAudience, makePairingLink, manageDevices, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
+import { addShare, changeAudience, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
+import { addDeviceCommands } from './devices-program.ts'
 import { addLibraryCommands } from './library-program.ts'
 import { addSharingCommands } from './sharing-program.ts'
 import { addWish, editWish, listWishes, removeWish, showMatches, type WishOptions } from './commands/wishes.ts'
@@ -43,6 +44,10 @@ export interface StartOptions extends GlobalOptions {
   readonly udpPort?: number
   readonly tcp: boolean
   readonly quic: boolean
+  readonly lan?: boolean
+  readonly lanPort?: number
+  readonly tlsCert?: string
+  readonly tlsKey?: string
   readonly demo?: boolean
   readonly demoFriend?: string
 }
@@ -68,6 +73,8 @@ Examples:
   $ hdp topic join "book club, berlin"     meet everybody who joins the same words
   $ hdp doctor                             how you can be reached, and what would help
   $ hdp doctor brave-otter                 what was tried to reach a friend
+  $ hdp lan on                             let phones on your network reach the app
+  $ hdp pair --lan --role control          let a phone in, by a QR code
   $ hdp peers --json | jq '.[].name'
 
 PEER is a name (brave-otter or "brave otter"), a fingerprint, or the beginning of either where only one peer fits.
@@ -200,13 +207,7 @@ Without LOCAL, what a download of it put on the disk. Ends with 0 if all is the 
 
   addWishCommands(command('wish', 'What you want and do not have yet: a path, or whatever a search finds.'), helper)
 
-  command('pair', 'Make a link with a one-time code that pairs another browser on this machine.')
-    .addHelpText('after', '\n--json: {pairUrl, expiresAt}')
-    .action(helper((session) => makePairingLink(session)))
-  command('devices', 'List the browsers and command lines that may drive this helper.')
-    .option('--revoke <id>', 'no longer let this one in')
-    .addHelpText('after', '\n--json: [{id, name, kind, pairedAt, lastUsedAt, current}]')
-    .action(helper((session, options: { revoke?: string }) => manageDevices(session, options.revoke)))
+  addDeviceCommands(command, helper)
   return program
 
   function addPeerDecision(decision: PeerDecision, description: string): void {
@@ -266,6 +267,10 @@ function addStart(start: Command, actions: ProgramActions): void {
     .option('--udp-port <port>', 'UDP port for peers (default: the one of last time, at first any)', parsePort)
     .option('--no-tcp', 'use QUIC alone, and open no TCP port')
     .addOption(new Option('--no-quic', 'use TCP alone').hideHelp())
+    .option('--lan', 'also serve the app to phones on your network, over HTTPS')
+    .option('--lan-port <port>', 'where, the first time (default: 3443)', parsePort)
+    .option('--tls-cert <file>', 'with a certificate of your own, in PEM; read again when it changes')
+    .option('--tls-key <file>', 'and its key')
     .option('--verbose', 'log what happens, as JSON lines on standard error')
     .option('--demo', 'also start a second helper with a small library, already connected, to try things alone')
     .addOption(new Option('--demo-friend <dir>').hideHelp())

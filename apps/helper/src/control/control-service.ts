@@ -2,7 +2,7 @@
 import { access, constants, mkdir, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute } from 'node:path'
 import { CodedError, type PeerId, keyHashOf, parseAnnounceCode } from '@harddrive-party/protocol'
-import type { ActivityApi, ControlApi, DiagnosticsInfo, PeerInfo, VerifyApi } from '@harddrive-party/protocol/control'
+import type { ActivityApi, ControlApi, DeviceRole, DiagnosticsInfo, PeerInfo, VerifyApi } from '@harddrive-party/protocol/control'
 import type { NetworkApi } from '../network/network-api.ts'
 import type { AccessBook } from './access-book.ts'
 import { checkPeers, createAccessService } from './access-service.ts'
@@ -13,8 +13,12 @@ import type { LimitsBook } from './limits-book.ts'
 import { createLimitsService } from './limits-service.ts'
 import { createWishesService } from './wishes-service.ts'
 import type { WishBook } from './wish-book.ts'
+import type { OffersBook } from './offers-book.ts'
+import { createOffersService } from './offers-service.ts'
 import { createQueueService } from './queue-service.ts'
-import type { AnnounceCodes, Autostart, Devices, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
+import { createPreviewService } from './preview-service.ts'
+import { createDevicesService } from './devices-service.ts'
+import type { AnnounceCodes, Autostart, Devices, Lan, MakePairingLink, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 /** Each costs a slow key derivation, and messages as long as it lasts. */
 const MAX_TOPICS = 32
@@ -37,7 +41,9 @@ export interface ControlDeps {
   readonly limits: LimitsBook
   readonly state: HelperState
   readonly verifications: VerifyApi
-  readonly createPairingLink: () => { url: string; expiresAt: number }
+  readonly offers: OffersBook
+  readonly createPairingLink: MakePairingLink
+  readonly lan: Lan
   readonly diagnostics: () => DiagnosticsInfo
   /** Begins to stop the helper; must not wait for the asking UI to be gone. */
   readonly shutdown: () => void
@@ -49,10 +55,20 @@ export interface ControlSession {
   readonly deviceId: string | null
   /** Starts its events anew. @returns the number of the last event that a snapshot taken now includes */
   restartEvents(): number
+  /** Now; it may change. */
+  role(): DeviceRole
+  /** The names under which the browser sees us: files are given to it at the same. */
+  readonly door: Door
 }
 
+/** Null = this machine, over loopback. */
+export type Door = { readonly host: string; readonly uiOrigin: string } | null
+
+/** Of whoever holds the API token, and of this program itself. */
+export const SCRIPT_SESSION: ControlSession = { deviceId: null, restartEvents: () => 0, role: () => 'admin', door: null }
+
 export function createControlService(deps: ControlDeps, session: ControlSession): ControlApi {
-  const { network, shares, transfers, book, codes, settings, status, topics, devices, access, limits, state } = deps
+  const { network, shares, transfers, book, codes, settings, status, topics, access, limits, state } = deps
 
   const knownPeer = (peerId: PeerId): PeerInfo => {
     const peer = book.info(peerId)
@@ -67,6 +83,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       if (!(error instanceof CodedError) || !['offline', 'not-found', 'connection-lost'].includes(error.code)) throw error
     }
   }
+  const holder = { deviceId: session.deviceId, door: session.door }
   const publishSettings = async () => {
     await state.publishPolicy()
     await state.publishReach()
@@ -79,7 +96,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       const seq = session.restartEvents()
       return {
         seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
-        topics: topics.infos(), queue: transfers.queue(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(),
+        topics: topics.infos(), queue: transfers.queue(), offers: deps.offers.info(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(), role: session.role(),
       }
     },
 
@@ -125,6 +142,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       book.forget(peerId)
       await limits.forget(peerId)
       await access.forgetPeer(peerId)
+      await deps.offers.forgetPeer(peerId)
       await state.publishPolicy()
       await state.publishShares()
     },
@@ -184,28 +202,9 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     clearFinished: async () => transfers.clearFinished(),
     transferFiles: async ({ transferId, cursor, limit }) => transfers.files(transferId, cursor, limit),
 
-    downloadedFileUrl: async ({ transferId, path }) => {
-      const file = transfers.finishedFile(transferId, path)
-      // Not the setting of today: the transfer may be older.
-      const target = transfers.infos().find((transfer) => transfer.transferId === transferId)?.target
-      return network.grantFile({ kind: 'local', path: file, ...(target == null ? {} : { downloadDirectory: dirname(target) }) })
-    },
-    remoteFileUrl: async ({ peerId, path }) => {
-      knownPeer(peerId)
-      const { entries } = await network.list({ peerId, request: { path, recursive: false, limit: 1 } })
-      const entry = entries.find((found) => found.path === path)
-      // A directory's listing names its contents, never itself.
-      if (entry === undefined || entry.isDirectory) throw new CodedError('not-found', 'this is not a file')
-      const { size, mtime } = entry
-      const { url } = await network.grantFile({ kind: 'remote', peerId, path, size, mtime })
-      return { url, size, mtime }
-    },
+    ...createPreviewService({ network, transfers, knownPeer }, holder),
 
-    devices: async () => devices.list().map((device) => ({ ...device, current: device.deviceId === session.deviceId })),
-    revokeDevice: async ({ deviceId }) => {
-      if (!(await devices.remove(deviceId))) throw new CodedError('not-found', 'there is no such device')
-    },
-    createPairingLink: async () => deps.createPairingLink(),
+    ...createDevicesService(deps, session.deviceId),
 
     updateSettings: async (change) => {
       const { downloadDirectory } = change
@@ -243,6 +242,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     ...createAccessService({ access, shares, knownPeer, publishShares: state.publishShares }),
     ...createLimitsService(limits, knownPeer),
     ...deps.verifications,
+    ...createOffersService(deps.offers, knownPeer),
     doctor: async () => reportHealth(await network.reachReport(), { status: status.info(), peers: book.infos() }),
     diagnostics: async () => deps.diagnostics(),
     shutdown: async () => deps.shutdown(),

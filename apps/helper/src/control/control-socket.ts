@@ -2,7 +2,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { CodedError, type ErrorCode, type PeerId } from '@harddrive-party/protocol'
 import {
-  CLOSE_NOT_PAIRED, CLOSE_POLICY, CONTROL_VERSION, type ControlApi, type DeviceProof, type SocketLike, type Transcript,
+  CLOSE_GOING_AWAY, CLOSE_NOT_PAIRED, CLOSE_POLICY, CONTROL_VERSION, type ControlApi, type DeviceProof, type SocketLike, type Transcript,
   decodeProof, deviceStatement, helperStatement, isSignedBy, pairingTag, serveControl,
 } from '@harddrive-party/protocol/control'
 import type { ControlHub } from './control-events.ts'
@@ -16,6 +16,8 @@ export interface ControlSocketOptions {
   readonly pairingCodes: PairingCodes
   readonly hub: ControlHub
   readonly service: (session: ControlSession) => ControlApi
+  /** Under which name the device sees the helper. */
+  readonly door: ControlSession['door']
   readonly log: (level: 'info' | 'warn', message: string, details?: object) => void
 }
 
@@ -89,7 +91,7 @@ async function pair(proof: DeviceProof, transcript: Transcript, devices: Devices
   if (outcome === 'limited') return { code: 'busy', message: 'too many wrong pairing codes; wait a minute and make a new link' }
   if (outcome === 'wrong') return { code: 'not-allowed', message: 'this pairing link was used already or has expired; make a new one' }
   try {
-    await devices.add({ deviceId: proof.deviceId, name: proof.name, kind: 'browser' })
+    await devices.add({ deviceId: proof.deviceId, name: proof.name, kind: 'browser', role: outcome.role })
     return undefined
   } catch (error) {
     return CodedError.toWire(error)
@@ -98,10 +100,13 @@ async function pair(proof: DeviceProof, transcript: Transcript, devices: Devices
 
 function serve(device: StoredDevice, options: ControlSocketOptions & { socket: SocketLike }): void {
   const { socket, devices, hub, log } = options
-  const api = options.service({ deviceId: device.deviceId, restartEvents: () => feed.restart() })
+  // A device that is gone has been cut off already.
+  const role = () => devices.find(device.deviceId)?.role ?? 'view'
+  const api = options.service({ deviceId: device.deviceId, door: options.door, role, restartEvents: () => feed.restart() })
   const served = serveControl({
     socket,
     api,
+    role,
     onBadMessage: (why) => log('warn', 'a device broke the control protocol', { device: device.name, why }),
   })
   const feed = hub.openFeed({ bufferedAmount: served.bufferedAmount, sendEvent: served.sendEvent })
@@ -111,8 +116,16 @@ function serve(device: StoredDevice, options: ControlSocketOptions & { socket: S
       served.close(CLOSE_NOT_PAIRED, 'this device was removed')
     }
   })
+  // The app learns what it may do from its first snapshot: it comes back at once and gets a new one.
+  const unsubscribeRole = devices.onRoleChanged((deviceId) => {
+    if (deviceId === device.deviceId) {
+      feed.close()
+      served.close(CLOSE_GOING_AWAY, 'the role of this device has changed')
+    }
+  })
   socket.addEventListener('close', () => {
     feed.close()
     unsubscribe()
+    unsubscribeRole()
   })
 }

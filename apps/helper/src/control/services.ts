@@ -1,7 +1,7 @@
 import type { ListPage, ListRequest, PeerId, SharePath } from '@harddrive-party/protocol'
 import type {
   AutostartInfo,
-  AnnounceCodeInfo, DeviceInfo, DownloadPreview, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, TransferScope, UploadInfo, UploadPeerInfo,
+  AnnounceCodeInfo, DeviceInfo, DeviceRole, LanInfo, DownloadPreview, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferFilesPage, TransferInfo, TransferScope, UploadInfo, UploadPeerInfo,
 } from '@harddrive-party/protocol/control'
 import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api.ts'
 
@@ -33,8 +33,11 @@ export type QueueChange = 'pause' | 'resume' | 'cancel' | 'retry'
 export interface Transfers {
   infos(): readonly TransferInfo[]
   files(transferId: string, cursor: string | undefined, limit: number): TransferFilesPage
-  /** The same wish twice (peer and path, not ended) is one transfer. */
-  add(wish: { peerId: PeerId; path: SharePath; id?: string; follow?: boolean }): TransferInfo
+  /**
+   * The same wish twice (peer and path, not ended) is one transfer. `folder`: below the download directory, where it lands.
+   * @throws CodedError `bad-path` for a folder that is not below it
+   */
+  add(wish: { peerId: PeerId; path: SharePath; id?: string; follow?: boolean; folder?: string }): TransferInfo
   /** @throws CodedError `not-found` */
   cancel(transferId: string): void
   retry(transferId: string): void
@@ -124,13 +127,27 @@ export interface Devices {
   list(): readonly StoredDevice[]
   find(deviceId: string): StoredDevice | undefined
   /** @throws CodedError `busy` when there are too many */
-  add(device: { deviceId: string; name: string; kind: DeviceInfo['kind'] }): Promise<StoredDevice>
+  add(device: { deviceId: string; name: string; kind: DeviceInfo['kind']; role: DeviceRole }): Promise<StoredDevice>
+  /** @throws CodedError `not-found` */
+  change(deviceId: string, change: { name?: string; role?: DeviceRole }): Promise<void>
   /** Notes that it was just used. */
   touch(deviceId: string): void
   /** @returns false when there is none */
   remove(deviceId: string): Promise<boolean>
   /** Called when a device was removed, before `remove` resolves. @returns unsubscribe */
   onRemoved(listener: (deviceId: string) => void): () => void
+  /** Called when a device may do more or less than before, before `change` resolves. @returns unsubscribe */
+  onRoleChanged(listener: (deviceId: string) => void): () => void
 }
 
 export type StoredDevice = Omit<DeviceInfo, 'current'>
+
+/** Serving the app on the local network. Opened by `openLan` in control/lan.ts. */
+export interface Lan {
+  info(): LanInfo
+  /** Kept. @throws CodedError `disk-error` */
+  set(enabled: boolean): Promise<LanInfo>
+}
+
+/** @throws CodedError `conflict` when a link for the local network is wanted and it is not served */
+export type MakePairingLink = (wish: { readonly lan: boolean; readonly role: DeviceRole }) => { url: string; expiresAt: number }

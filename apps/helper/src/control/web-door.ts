@@ -22,8 +22,8 @@ export interface WebDoorOptions {
   readonly service: (session: ControlSession) => ControlApi
   /** The built app: `index.html`, hashed files below `assets/`. */
   readonly pwaDirectory: string
-  /** Takes files that browsers hand over. */
-  readonly staging: Pick<Staging, 'put'>
+  /** Takes files that browsers hand over; absent = nothing does. */
+  readonly staging?: Pick<Staging, 'put'>
   readonly log: (level: 'info' | 'warn', message: string, details?: object) => void
 }
 
@@ -57,7 +57,7 @@ export function createWebApp(options: WebDoorOptions, guard: () => HttpGuard, ro
   app.get('/healthz', (_request, response) => {
     response.status(204).end()
   })
-  app.use(STAGING_PREFIX, createStagingDoor(options.staging))
+  if (options.staging !== undefined) app.use(STAGING_PREFIX, createStagingDoor(options.staging))
   routes(app)
   app.use('/assets', express.static(join(options.pwaDirectory, 'assets'), { ...STATIC, index: false, immutable: true, maxAge: '1y' }))
   app.use(express.static(options.pwaDirectory, { ...STATIC, index: 'index.html', setHeaders: (response) => response.setHeader('Cache-Control', 'no-cache') }))

@@ -4,7 +4,7 @@ import type { FromNetwork, NetworkApi, NetworkConfig, NetworkEvent } from './net
 
 /** Every method of the network process; a test keeps it complete. */
 export const NETWORK_METHODS = [
-  'setPolicy', 'connect', 'disconnect', 'reconnect', 'answerPeer', 'ping', 'list', 'startFiles', 'stopFile', 'compareFile', 'grantFile', 'sharesChanged', 'setLimits',
+  'setPolicy', 'connect', 'disconnect', 'reconnect', 'answerPeer', 'ping', 'list', 'startFiles', 'stopFile', 'compareFile', 'grantFile', 'readText', 'makesThumbnails', 'revokeGrants', 'setLanFiles', 'sharesChanged', 'setOffers', 'tellOffer', 'setLimits',
   'setDownloadDirectory', 'setReach', 'reachReport', 'close',
 ] as const satisfies readonly (keyof NetworkApi)[]
 

@@ -1,5 +1,7 @@
-import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, NatPorts, PeerId, SharePath } from '@harddrive-party/protocol'
-import type { DiscoveryReport, LimitSettings, LimitsInfo, PeerPath, PeerState, PingInfo, ReachAttempt, TopicInfo, UploadInfo, UploadPeerInfo } from '@harddrive-party/protocol/control'
+import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, NatPorts, OfferNewsRequest, OfferRequest, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { DiscoveryReport, LimitSettings, LimitsInfo, PeerPath, PeerState, PingInfo, ReachAttempt, TextPreview, TopicInfo, UploadInfo, UploadPeerInfo } from '@harddrive-party/protocol/control'
+import type { OfferRecord } from '../core/offer-record.ts'
+import type { HeardOffer, OfferNews } from '../core/offers.ts'
 import type { OwnReach } from '../core/own-reach.ts'
 
 /**
@@ -27,9 +29,21 @@ export interface NetworkApi {
   /** Compares a part of a local file with the same part of a peer's, by hashes: at most 16 MiB. @returns where the first range that differs begins, null = same */
   compareFile(args: CompareFile): Promise<{ differsAt: number | null }>
   /** Makes a short-lived address on the files origin. `local` must be an absolute path below the download directory. */
-  grantFile(args: FileGrant): Promise<{ url: string }>
+  grantFile(args: FileGrant & { readonly holder: GrantHolder }): Promise<{ url: string }>
+  /** The start of a file as text. @throws CodedError `unsupported` when it is none */
+  readText(args: Exclude<FileGrant, { kind: 'thumbnails' }>): Promise<TextPreview>
+  /** Whether a peer that is connected makes pictures of its images. */
+  makesThumbnails(args: { peerId: PeerId }): Promise<boolean>
+  /** Every address given to this device stops working, and what is being sent from it ends. */
+  revokeGrants(args: { deviceId: string }): Promise<void>
+  /** Serves granted files to the local network too, over TLS; null = no longer. The same again only renews the certificate. */
+  setLanFiles(args: LanFiles | null): Promise<void>
   /** Shares were added, removed or rescanned: reopen what is cached of the index. */
   sharesChanged(args: { shares: readonly SharedRoot[] }): Promise<void>
+  /** Replaces what is offered to peers, and whose offers are held off. */
+  setOffers(args: OffersPolicy): Promise<void>
+  /** Tells a connected peer of an offer, or how one stands. @throws CodedError what the peer answered, `offline` */
+  tellOffer(args: { peerId: PeerId; message: OfferMessage }): Promise<void>
   /** Replaces all limits and bounds, also for what runs. */
   setLimits(args: TransferLimits): Promise<void>
   setDownloadDirectory(args: { directory: string }): Promise<void>
@@ -73,12 +87,17 @@ export interface NetworkConfig extends ReachSettings {
   readonly stunServers: readonly string[]
   readonly indexDirectory: string
   readonly downloadDirectory: string
+  /** Where pictures of shared images are kept; absent = nowhere. */
+  readonly thumbnailDirectory?: string
   readonly shares: readonly SharedRoot[]
   readonly policy: Policy
   /** Absent = none but the usual bounds. */
   readonly limits?: TransferLimits
   /** Origins of the UI, which may embed what the files origin serves. */
   readonly uiOrigins: readonly string[]
+  readonly lanFiles?: LanFiles | null
+  /** Absent = nothing is offered. */
+  readonly offers?: OffersPolicy
   readonly verbose: boolean
 }
 
@@ -93,6 +112,20 @@ export interface SharedRoot {
   /** Who may see it; absent = everyone. */
   readonly audience?: readonly PeerId[]
 }
+
+/** What is offered to one peer, and where it is on the disk. */
+export type OfferedFiles = Pick<OfferRecord, 'offerId' | 'peerId' | 'name' | 'items'>
+
+export interface OffersPolicy {
+  readonly offered: readonly OfferedFiles[]
+  /** Offers of these are declined. */
+  readonly muted: readonly PeerId[]
+  /** These have offered enough for now. */
+  readonly full: readonly PeerId[]
+}
+
+/** As the peer protocol has it, with the id as hex. */
+export type OfferMessage = (Omit<OfferRequest, 'offerId'> | Omit<OfferNewsRequest, 'offerId'>) & { readonly offerId: string }
 
 export interface Policy {
   /** 16 bytes, hex: the secret in the current announce code. */
@@ -165,6 +198,25 @@ export type FileGrant =
   /** `downloadDirectory` as in FileJob: absent = the current one. */
   | { readonly kind: 'local'; readonly path: string; readonly downloadDirectory?: string }
   | { readonly kind: 'remote'; readonly peerId: PeerId; readonly path: SharePath; readonly size: number; readonly mtime: number }
+  /** All pictures that a peer makes of its images: `?path=…&size=…&mtime=…&edge=…`. The same address again while it holds. */
+  | { readonly kind: 'thumbnails'; readonly peerId: PeerId }
+
+/** Who asked for a file: it is served under the same host name to the same side of the machine, and shown only by the app there. */
+export interface GrantHolder {
+  /** Null for scripts. */
+  readonly deviceId: string | null
+  /** Null = over loopback. */
+  readonly door: { readonly host: string; readonly uiOrigin: string } | null
+}
+
+/** Where and with what granted files are served to the local network. */
+export interface LanFiles {
+  readonly addresses: readonly string[]
+  /** Wanted, 0 = any. */
+  readonly port: number
+  readonly certificatePem: string
+  readonly keyPem: string
+}
 
 export type NetworkEvent =
   | {
@@ -197,6 +249,10 @@ export type NetworkEvent =
    */
   | { readonly type: 'file-failed'; readonly jobId: string; readonly code: ErrorCode; readonly message: string; readonly now?: { readonly size: number; readonly mtime: number } }
   | { readonly type: 'uploads'; readonly uploads: readonly UploadStatus[] }
+  /** It is connected and takes offers, or not any more. */
+  | { readonly type: 'takes-offers'; readonly peerId: PeerId; readonly takes: boolean }
+  | { readonly type: 'offer-heard'; readonly offer: HeardOffer }
+  | ({ readonly type: 'offer-news'; readonly peerId: PeerId; readonly offerId: string } & OfferNews)
   /** The same by peer, with those that wait; told together with `uploads`. */
   | { readonly type: 'upload-peers'; readonly peers: readonly UploadPeerStatus[] }
   /** All topics that we are in, and who of them is connected now: whenever one of the two changes. */

@@ -211,6 +211,11 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
       config = { ...config, downloadDirectory: args.directory }
       return tell('setDownloadDirectory', args)
     },
+    setOffers: (args) => {
+      config = { ...config, offers: args }
+      return tell('setOffers', args)
+    },
+    tellOffer: (args) => call('tellOffer', args) as Promise<void>,
     setLimits: (args) => {
       config = { ...config, limits: args }
       return tell('setLimits', args)
@@ -218,6 +223,10 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     setReach: (args) => {
       config = { ...config, ...args }
       return tell('setReach', args)
+    },
+    setLanFiles: (args) => {
+      config = { ...config, lanFiles: args }
+      return tell('setLanFiles', args)
     },
     reachReport: () => call('reachReport') as ReturnType<NetworkApi['reachReport']>,
     connect: (args) => call('connect', args) as ReturnType<NetworkApi['connect']>,
@@ -230,6 +239,9 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
     stopFile: (args) => call('stopFile', args) as Promise<void>,
     compareFile: (args) => call('compareFile', args) as ReturnType<NetworkApi['compareFile']>,
     grantFile: (args) => call('grantFile', args) as ReturnType<NetworkApi['grantFile']>,
+    readText: (args) => call('readText', args) as ReturnType<NetworkApi['readText']>,
+    makesThumbnails: (args) => call('makesThumbnails', args) as Promise<boolean>,
+    revokeGrants: (args) => call('revokeGrants', args) as Promise<void>,
     close: () => (closing ??= close()),
   }
   const watch: Driven<RestartInput> = drive(plan, perform)

@@ -4,9 +4,16 @@
  */
 import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
-import { CodedError, type PeerId, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
+import { CodedError, type PeerId, THUMBNAILS_CAPABILITY, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
+import { openOfferExchange } from '../adapters/offer-exchange.ts'
+import { openOfferedReader } from '../adapters/offered-files.ts'
 import { openFileJobs } from '../adapters/file-jobs.ts'
 import { openFilesOrigin } from '../adapters/files-origin.ts'
+import { MAX_TEXT_BYTES, readLocalText, textStart } from '../adapters/text-start.ts'
+import { openThumbnailCache } from '../adapters/thumbnail-cache.ts'
+import { openThumbnailMaker, servedThumbnails } from '../adapters/thumbnail-maker.ts'
+import { canMakeThumbnails, openThumbnailProcess } from '../adapters/thumbnail-process.ts'
+import { openThumbnailSource } from '../adapters/thumbnail-requests.ts'
 import { compareWithPeer } from '../adapters/local-compare.ts'
 import { type Meeting, openMeeting } from '../adapters/meeting.ts'
 import { openWay } from '../adapters/open-way.ts'
@@ -23,7 +30,6 @@ import { rememberedRecord } from '../adapters/remembered-records.ts'
 import type { QuicOptions } from '../adapters/quic/quic-transport.ts'
 import { openShareChanges } from '../adapters/share-changes.ts'
 import { openShareIndexReader } from '../adapters/share-index-reader.ts'
-import { openShareReader } from '../adapters/share-reader.ts'
 import { type Signalling, openSignalling } from '../adapters/signalling.ts'
 import { parseStunServer } from '../adapters/stun-server.ts'
 import { overBest } from '../adapters/best-connection.ts'
@@ -64,7 +70,8 @@ export interface Network extends NetworkApi {
 /** Emits `ready` (or `no-transport`) before it resolves. @throws CodedError `disk-error` */
 export async function openNetwork({ config, emit, log }: NetworkOptions): Promise<Network> {
   const index = openShareIndexReader({ directory: config.indexDirectory, shares: config.shares })
-  const reader = openShareReader({ index })
+  const reader = openOfferedReader({ index })
+  if (config.offers !== undefined) reader.setOffers(config.offers.offered)
   let links: PeerLinks | undefined
   let punching: Punching | undefined
   const busy = new BusyConnections()
@@ -88,19 +95,29 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     emit,
     log: (message, details) => log.debug(details ?? {}, message),
   })
+  const offers = openOfferExchange({ connection: connectionTo, has: reader.has, emit })
+  if (config.offers !== undefined) offers.setPolicy(config.offers)
   const upPacer = openPacer()
   const downPacer = openPacer()
   const read = pacedRead(requestRead, downPacer)
+  const thumbnails = canMakeThumbnails() ? openThumbnailMaker({
+    index, reader,
+    process: openThumbnailProcess({ log: (message, details) => log.warn(details, message) }),
+    ...(config.thumbnailDirectory === undefined ? {} : { cache: openThumbnailCache(config.thumbnailDirectory) }),
+  }) : undefined
+  const pictures = openThumbnailSource({ connection: connectionTo })
   const service = openPeerService({
     reader,
+    ...(thumbnails === undefined ? {} : { thumbnail: servedThumbnails(thumbnails, upPacer) }),
     pacer: upPacer,
-    viewOf: (peerId) => shareView(shares, peerId),
+    viewOf: (peerId) => reader.viewOf(shareView(shares, peerId), peerId),
     onUploads: (uploads, peers) => {
       emit({ type: 'uploads', uploads })
       emit({ type: 'upload-peers', peers })
     },
     setBusy: (connection, isBusy) => busy.set('serving', connection, isBusy),
     signal: async (connection, request, options) => {
+      if (request.type === 'offer' || request.type === 'offer-news') return offers.answer(connection.peerId, request)
       if (request.type === 'changed') return changes.answer(connection.peerId, request)
       if (signalling === undefined) throw new CodedError('unsupported', 'not yet')
       return signalling.answer(connection, request, options)
@@ -132,8 +149,10 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       await read(requireConnection(peerId), { path, start, end, expect }, bytes, options)
       return bytes
     },
+    readThumbnail: (peerId, request, options) => pictures.get(peerId, request, options),
     log: (level, message, details) => log[level](details ?? {}, message),
   })
+  if (config.lanFiles != null) await files.setLan(config.lanFiles).catch((error: unknown) => log.warn({ err: error }, 'files cannot be served to the local network'))
   const closed = new AbortController()
 
   /** New at every start: what anybody on the local network is told, to be let in as far as asking. */
@@ -182,6 +201,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       inward: () => inwardOf(ownReach()),
       self,
       agent: `harddrive-party/${VERSION}`,
+      capabilities: thumbnails === undefined ? [] : [THUMBNAILS_CAPABILITY],
       policy: config.policy,
       addresses: () => (own === undefined ? [] : summarizeReach(own.current).addresses),
       random: Math.random,
@@ -195,6 +215,8 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       onPresence: (peerId, capabilities) => {
         signalling?.onPresence(peerId, capabilities)
         changes.onPresence(peerId, capabilities)
+        pictures.onPresence(peerId, capabilities)
+        offers.onPresence(peerId, capabilities)
       },
       onTrying: (keyHash, knockSecret) => signalling?.onTrying(keyHash, knockSecret),
     })
@@ -254,10 +276,12 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     record?.close()
     signalling?.close()
     changes.close()
+    offers.close()
     const goodbye = meeting?.close()
     // First what is on disk, then the goodbyes; a peer that hears goodbye stops asking.
     await jobs.close()
     service.close()
+    thumbnails?.close()
     upPacer.close()
     downPacer.close()
     links?.close()
@@ -293,13 +317,29 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     startFiles: async (args) => jobs.start(args.jobs),
     stopFile: async ({ jobId, discard, partial }) => jobs.stop(jobId, discard, partial),
     compareFile: async (args) => ({ differsAt: await compareWithPeer(args, requireConnection(args.peerId), { signal: closed.signal }) }),
-    grantFile: async (grant) => ({ url: files.grant(grant) }),
+    grantFile: async ({ holder, ...grant }) => ({ url: files.grant(grant, holder) }),
+    readText: async (file) => {
+      if (file.kind === 'local') return readLocalText(file, downloadDirectory)
+      const end = Math.min(file.size, MAX_TEXT_BYTES)
+      const bytes = new Uint8Array(end)
+      await read(requireConnection(file.peerId), { path: file.path, start: 0, end, expect: { size: file.size, mtime: file.mtime } }, bytes, { signal: closed.signal })
+      return textStart(bytes, file.size)
+    },
+    makesThumbnails: async ({ peerId }) => pictures.isOffered(peerId),
+    revokeGrants: async ({ deviceId }) => files.revoke(deviceId),
+    setLanFiles: (lan) => files.setLan(lan),
     sharesChanged: async (next) => {
       shares = next.shares
       index.setShares(shares)
       service.viewsChanged()
       changes.sharesChanged()
     },
+    setOffers: async (policy) => {
+      reader.setOffers(policy.offered)
+      offers.setPolicy(policy)
+      service.viewsChanged()
+    },
+    tellOffer: async ({ peerId, message }) => offers.tell(peerId, message),
     setLimits: async (limits) => setLimits(limits),
     setDownloadDirectory: async ({ directory }) => {
       jobs.setDownloadDirectory(directory)

@@ -1,10 +1,15 @@
 import { ACTIVITY_METHODS, type ActivityApi, type ActivityEntry } from './activity-api.ts'
 import { AUTOSTART_METHODS, type AutostartApi } from './autostart-api.ts'
 import { ACCESS_METHODS, type AccessApi, type AccessInfo, type Audience } from './access-api.ts'
+import { DEVICES_METHODS, type DevicesApi } from './devices-api.ts'
+import { LAN_METHODS, type LanApi } from './lan-api.ts'
+import type { DeviceRole } from './roles.ts'
 import { LIMITS_METHODS, type LimitsApi, type LimitsInfo, type UploadPeerInfo } from './limits-api.ts'
 import type { DoctorReport, TopicInfo } from './doctor-report.ts'
 import { WISHES_METHODS, type WishesApi, type WishesInfo } from './wishes-api.ts'
+import { PREVIEW_METHODS, type PreviewApi } from './preview-api.ts'
 import { VERIFY_METHODS, type VerifyApi } from './verify-api.ts'
+import { OFFERS_METHODS, type OffersApi, type OffersInfo } from './offers-api.ts'
 import { QUEUE_METHODS, type QueueApi, type QueueInfo, type QueuedInfo, type TransferWait } from './queue-api.ts'
 import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
 
@@ -12,7 +17,7 @@ import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } fro
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
  * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
  */
-export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, AutostartApi, WishesApi, QueueApi, VerifyApi {
+export interface ControlApi extends ActivityApi, AccessApi, DevicesApi, LanApi, LimitsApi, AutostartApi, WishesApi, QueueApi, PreviewApi, VerifyApi, OffersApi {
   /** The whole state, and the sequence number of the last event it includes. */
   snapshot(): Promise<ControlSnapshot>
 
@@ -61,11 +66,6 @@ export interface ControlApi extends ActivityApi, AccessApi, LimitsApi, Autostart
   /** … or of a peer's file, fetched range by range while it is read. Nothing is written to disk. */
   remoteFileUrl(args: { peerId: PeerId; path: SharePath }): Promise<{ url: string; size: number; mtime: number }>
 
-  devices(): Promise<readonly DeviceInfo[]>
-  revokeDevice(args: { deviceId: string }): Promise<void>
-  /** A link with a one-time pairing code for another browser on this machine. */
-  createPairingLink(): Promise<{ url: string; expiresAt: number }>
-
   updateSettings(args: Partial<Omit<Settings, 'topics'>>): Promise<Settings>
   /** Finds peers who are in the same topic, and lets them find me, until `leaveTopic`. @returns the topic as it is compared: without spaces around it */
   joinTopic(args: { topic: string }): Promise<{ topic: string }>
@@ -94,6 +94,9 @@ export interface ControlSnapshot {
   readonly limits: LimitsInfo
   readonly access: AccessInfo
   readonly queue: QueueInfo
+  readonly offers: OffersInfo
+  /** What the device that asks may do. */
+  readonly role: DeviceRole
 }
 
 /** One change. `seq` counts up by one per event to each UI; a gap means asking for a new snapshot. */
@@ -116,6 +119,7 @@ export type ControlChange =
   | { readonly type: 'limits'; readonly limits: LimitsInfo }
   | { readonly type: 'access'; readonly access: AccessInfo }
   | { readonly type: 'queue'; readonly queue: QueueInfo }
+  | { readonly type: 'offers'; readonly offers: OffersInfo }
 
 export interface AnnounceCodeInfo {
   readonly code: string
@@ -264,16 +268,6 @@ export interface UploadInfo {
   readonly bytes: number
 }
 
-export interface DeviceInfo {
-  readonly deviceId: string
-  readonly name: string
-  readonly kind: 'browser' | 'cli'
-  readonly pairedAt: number
-  readonly lastUsedAt: number | null
-  /** The one asking. */
-  readonly current: boolean
-}
-
 export interface Settings {
   /** Ask me before somebody who holds my code, and whom I do not know yet, may connect. */
   readonly askBeforeAccepting: boolean
@@ -310,7 +304,7 @@ export const CONTROL_METHODS = [
   ...QUEUE_METHODS,
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'cancelScan', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
-  'downloadedFileUrl', 'remoteFileUrl', 'devices', 'revokeDevice', 'createPairingLink', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS, ...VERIFY_METHODS,
+  'downloadedFileUrl', 'remoteFileUrl', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...DEVICES_METHODS, ...LAN_METHODS, ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS, ...VERIFY_METHODS, ...OFFERS_METHODS, ...PREVIEW_METHODS,
 ] as const satisfies readonly (keyof ControlApi)[]
 
 export type ControlMethod = (typeof CONTROL_METHODS)[number]

@@ -8,12 +8,16 @@ import { parseTopic } from '../topic-key.ts'
 import { ACCESS_SCHEMAS, AUDIENCE } from './access-arguments.ts'
 import { MAX_ACTIVITY } from './activity-api.ts'
 import type { ControlApi, ControlMethod } from './api.ts'
+import { DEVICES_SCHEMAS } from './devices-arguments.ts'
+import { type DeviceRole, hasRole, roleFor } from './roles.ts'
 import { WISHES_SCHEMAS } from './wishes-arguments.ts'
 import { flag, id, parsed, peerId, text } from './argument-parts.ts'
 import { LIMITS_SCHEMAS } from './limits-arguments.ts'
+import { PREVIEW_SCHEMAS } from './preview-arguments.ts'
+import { OFFERS_SCHEMAS } from './offers-arguments.ts'
 import { VERIFY_SCHEMAS } from './verify-arguments.ts'
 
-/** What each control method admits as its argument. Says nothing about who may call it. */
+/** What each control method admits as its argument, and the one place where calls are admitted: by role, then by argument. */
 
 /** Of paths on the helper's own machine, in characters: Linux allows 4096 bytes, Windows 32,767 characters; nobody types more than this. */
 const MAX_LOCAL_PATH = 4096
@@ -97,9 +101,7 @@ const SCHEMAS = {
   transferFiles: v.strictObject({ transferId: id, cursor: v.exactOptional(cursor), limit }),
   downloadedFileUrl: v.strictObject({ transferId: id, path: v.exactOptional(sharePath) }),
   remoteFileUrl: v.strictObject({ peerId, path: sharePath }),
-  devices: nothing,
-  revokeDevice: v.strictObject({ deviceId: v.pipe(v.string('must be text'), v.regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')) }),
-  createPairingLink: nothing,
+  ...DEVICES_SCHEMAS,
   updateSettings: v.strictObject({
     askBeforeAccepting: v.exactOptional(flag),
     downloadDirectory: v.exactOptional(localPath),
@@ -122,6 +124,8 @@ const SCHEMAS = {
   ...ACCESS_SCHEMAS,
   ...LIMITS_SCHEMAS,
   ...VERIFY_SCHEMAS,
+  ...OFFERS_SCHEMAS,
+  ...PREVIEW_SCHEMAS,
 } satisfies Record<ControlMethod, v.GenericSchema>
 
 /** What an MQTT client can connect to: `mqtt`, `mqtts`, `ws` or `wss`. A name and password may be part of it. */
@@ -143,11 +147,16 @@ export function parseArguments<M extends ControlMethod>(method: M, raw: unknown)
   return refuse('bad-request', field === null ? `${method}: ${issue.message}` : `${field}: ${issue.message}`)
 }
 
-/** A control API whose every method checks its argument first. Its object has no prototype and nothing but the methods. */
-export function checkArguments(api: ControlApi, methods: readonly ControlMethod[]): Readonly<Record<ControlMethod, (raw?: unknown) => Promise<unknown>>> {
+/**
+ * A control API whose every method checks first who calls, then its argument. Its object has no prototype and nothing but the methods.
+ * @param role of the caller, asked at every call: it may change
+ */
+export function admitCalls(api: ControlApi, methods: readonly ControlMethod[], role: () => DeviceRole): Readonly<Record<ControlMethod, (raw?: unknown) => Promise<unknown>>> {
   const checked = Object.create(null) as Record<ControlMethod, (raw?: unknown) => Promise<unknown>>
   for (const method of methods) {
     checked[method] = async (raw) => {
+      const needed = roleFor(method, raw)
+      if (!hasRole(role(), needed)) throw new CodedError('not-allowed', `this takes a device with the role "${needed}"; this one has "${role()}"`)
       const args = parseArguments(method, raw)
       if (!args.ok) throw new CodedError('bad-request', args.error.message)
       return (api[method] as (args: unknown) => Promise<unknown>)(args.value)

@@ -98,6 +98,8 @@ export function applyChange(state: ControlSnapshot, change: ControlChange): Cont
       return { ...state, wishes: change.wishes }
     case 'queue':
       return { ...state, queue: change.queue }
+    case 'offers':
+      return { ...state, offers: change.offers }
     case 'uploads':
       return { ...state, uploads: change.uploads }
     case 'upload-peers':

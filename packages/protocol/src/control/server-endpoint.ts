@@ -1,13 +1,14 @@
 import { type Endpoint as ComlinkEndpoint, expose } from 'comlink'
 import { CodedError } from '../errors.ts'
 import { CONTROL_METHODS, type ControlApi, type ControlEvent, type ControlMethod } from './api.ts'
-import { checkArguments } from './arguments.ts'
+import { admitCalls } from './arguments.ts'
+import type { DeviceRole } from './roles.ts'
 import { CLOSE_POLICY, CLOSE_TOO_BUSY, SOCKET_OPEN, type SocketLike } from './socket-like.ts'
 
 /**
  * The helper's side of a control connection, after the handshake: Comlink behind a guard. Comlink alone lets the other side set any property it can
  * name, prototypes included (GoogleChromeLabs/comlink issue 603), so only this passes: APPLY of one allow-listed name with at most one RAW argument
- * that is plain JSON. Anything else ends the connection. Does not know who is calling.
+ * that is plain JSON. Anything else ends the connection. What a role may not call is answered with `not-allowed`.
  */
 export interface ServedControl {
   /** Bytes not yet taken by the other side. */
@@ -37,9 +38,10 @@ interface Call {
 
 /**
  * @param socket already open; messages received before this call are not seen
+ * @param role of the device, asked at every call
  * @param onBadMessage told why a connection is being ended, for the log
  */
-export function serveControl(options: { socket: SocketLike; api: ControlApi; onBadMessage?: (why: string) => void }): ServedControl {
+export function serveControl(options: { socket: SocketLike; api: ControlApi; role: () => DeviceRole; onBadMessage?: (why: string) => void }): ServedControl {
   const { socket } = options
   let pending = 0
   let deliver: ((event: { data: unknown }) => void) | undefined
@@ -66,7 +68,7 @@ export function serveControl(options: { socket: SocketLike; api: ControlApi; onB
       deliver = undefined
     },
   }
-  expose(outcomes(options.api), endpoint)
+  expose(outcomes(options.api, options.role), endpoint)
 
   socket.addEventListener('close', () => {
     over = true
@@ -96,8 +98,8 @@ export function serveControl(options: { socket: SocketLike; api: ControlApi; onB
 }
 
 /** Every method resolves: to its value, or to code and message. Comlink's own way of passing errors would send stacks. */
-function outcomes(api: ControlApi): object {
-  const checked = checkArguments(api, CONTROL_METHODS)
+function outcomes(api: ControlApi, role: () => DeviceRole): object {
+  const checked = admitCalls(api, CONTROL_METHODS, role)
   const exposed = Object.create(null) as Record<string, (raw?: unknown) => Promise<unknown>>
   for (const method of CONTROL_METHODS) {
     exposed[method] = (raw) => checked[method](raw).then((value) => ({ ok: true, value }), failure)

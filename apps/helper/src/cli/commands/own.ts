@@ -1,4 +1,4 @@
-/** Commands about this helper: its code, status, shares, devices, and stopping it. */
+/** Commands about this helper: its code, status, shares, and stopping it. */
 import { resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { CodedError } from '@harddrive-party/protocol'
@@ -7,7 +7,7 @@ import { CommandError, EXIT } from '../exit-codes.ts'
 import type { HelperSession } from '../helper-session.ts'
 import { audienceOf, audienceText, setShareAudience } from './access.ts'
 import { findShare } from './share-scans.ts'
-import { escapeName, formatBytes, formatTable, formatTime, nameSlug } from '../text-format.ts'
+import { escapeName, formatBytes, formatTime, nameSlug } from '../text-format.ts'
 
 export async function showCode({ api, output }: HelperSession, { renew }: { readonly renew: boolean }): Promise<void> {
   const { code, link } = await (renew ? api.renewCode() : api.announceCode())
@@ -90,28 +90,6 @@ async function shareCalled({ api }: HelperSession, text: string): Promise<ShareI
 
 function shareJson({ shareId, name, directory, state, files, bytes }: ShareInfo): object {
   return { id: shareId, name, directory, state, files, bytes }
-}
-
-export async function makePairingLink({ api, output }: HelperSession): Promise<void> {
-  const { url, expiresAt } = await api.createPairingLink()
-  if (output.json) return output.line(JSON.stringify({ pairUrl: url, expiresAt }))
-  await output.line(url)
-  output.note(`Good for one browser on this machine, until ${formatTime(expiresAt)}.`)
-}
-
-/** @param revoke id, or a unique beginning of it, of a device that shall no longer be let in */
-export async function manageDevices({ api, output }: HelperSession, revoke: string | undefined): Promise<void> {
-  const devices = await api.devices()
-  if (revoke !== undefined) {
-    const fitting = devices.filter((device) => device.deviceId.startsWith(revoke))
-    const [device] = fitting
-    if (device === undefined || fitting.length > 1) throw new CommandError(EXIT.notFound, device === undefined ? 'not-found' : 'ambiguous', `no single device begins with ${escapeName(revoke)}`)
-    await api.revokeDevice({ deviceId: device.deviceId })
-    return output.line(output.json ? JSON.stringify({ id: device.deviceId }) : `${escapeName(device.name)} is no longer let in.`)
-  }
-  if (output.json) return output.line(JSON.stringify(devices.map(({ deviceId, name, kind, pairedAt, lastUsedAt, current }) => ({ id: deviceId, name, kind, pairedAt, lastUsedAt, current }))))
-  const rows = devices.map((device) => [device.deviceId.slice(0, 16), device.kind, formatTime(device.pairedAt), formatTime(device.lastUsedAt), `${escapeName(device.name)}${device.current ? ' (this one)' : ''}`])
-  for (const line of formatTable([{ title: 'ID' }, { title: 'KIND' }, { title: 'PAIRED' }, { title: 'LAST USED' }, { title: 'NAME' }], rows)) await output.line(line)
 }
 
 /** A helper says goodbye to its peers and closes its database; longer means that it hangs. */

@@ -30,6 +30,9 @@ export async function startCommand(options: StartOptions, output: Output): Promi
     tcp: options.tcp,
     quic: options.quic,
     verbose: options.verbose === true,
+    ...(options.lan === undefined ? {} : { lan: options.lan }),
+    ...(options.lanPort === undefined ? {} : { lanPort: options.lanPort }),
+    ...certificateOf(options),
   })
   stopOnSignals(helper)
   if (options.demoFriend !== undefined) stopWithParent(helper)
@@ -44,6 +47,13 @@ export async function startCommand(options: StartOptions, output: Output): Promi
     await helper.stop()
     if (options.demoFriend !== undefined) await rm(options.demoFriend, { recursive: true, force: true })
   }
+}
+
+/** @throws CodedError `bad-request` */
+function certificateOf({ tlsCert, tlsKey }: StartOptions): Pick<HelperOptions, 'certificate'> {
+  if (tlsCert === undefined && tlsKey === undefined) return {}
+  if (tlsCert === undefined || tlsKey === undefined) throw new CodedError('bad-request', 'a certificate needs its key: give both --tls-cert and --tls-key')
+  return { certificate: { certificate: resolve(tlsCert), key: resolve(tlsKey) } }
 }
 
 function stunServersOf({ stun, stunServer, loopbackOnly }: StartOptions): readonly string[] {
