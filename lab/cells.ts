@@ -39,6 +39,8 @@ export interface PairCell {
   readonly line: WanQuality
   /** How much later the second person acts. */
   readonly skewMs: number
+  /** Connections over TCP as well. Off where they would hide that UDP did not get through. */
+  readonly tcp: boolean
   readonly note: string
   readonly expected: Expectation
   /** The outcome is a matter of luck: needs many runs to be known. */
@@ -58,11 +60,11 @@ const IMPOSSIBLE: Expectation = { outcome: 'explains', withinMs: 20_000, naming:
 const OVER_TCP: Expectation = { outcome: 'connects', share: 1, p50Ms: 1_500 }
 const BLOCKED: Expectation = { outcome: 'explains', withinMs: 15_000, naming: /UDP/i }
 
-type Options = Partial<Pick<PairCell, 'exchange' | 'line' | 'skewMs' | 'note' | 'chance' | 'quick'>>
+type Options = Partial<Pick<PairCell, 'exchange' | 'line' | 'skewMs' | 'tcp' | 'note' | 'chance' | 'quick'>>
 
 function cell(a: Place, b: Place, expected: Expectation, options: Options = {}): PairCell {
   const chance = expected === BIRTHDAY || expected === PREDICTED
-  return { a, b, expected, exchange: 'both', line: USUAL_LINE, skewMs: 0, note: '', chance, quick: false, ...options }
+  return { a, b, expected, exchange: 'both', line: USUAL_LINE, skewMs: 0, tcp: true, note: '', chance, quick: false, ...options }
 }
 
 const QUICK: Options = { quick: true }
@@ -71,11 +73,11 @@ export const PAIR_CELLS: readonly PairCell[] = [
   // One code is enough where the other side can be reached.
   cell('open', 'open', ALWAYS, { ...QUICK, exchange: 'one' }),
   cell('port-restricted', 'open', ALWAYS, { ...QUICK, exchange: 'one' }),
-  cell('random', 'open', ALWAYS, { ...QUICK, exchange: 'one' }),
-  cell('double NAT (random)', 'open', ALWAYS, { exchange: 'one' }),
+  cell('random', 'open', ALWAYS, { ...QUICK, exchange: 'one', tcp: false }),
+  cell('double NAT (random)', 'open', ALWAYS, { exchange: 'one', tcp: false }),
   cell('port-restricted', 'full cone', ALWAYS, { exchange: 'one' }),
-  cell('open', 'random', ALWAYS),
-  cell('open', 'firewall', ALWAYS),
+  cell('open', 'random', ALWAYS, { tcp: false }),
+  cell('open', 'firewall', ALWAYS, { tcp: false }),
   cell('open', 'port-restricted', ALWAYS),
   // One port per socket on both sides.
   cell('firewall', 'firewall', CONSISTENT),
@@ -108,10 +110,11 @@ export const PAIR_CELLS: readonly PairCell[] = [
   // Another way round.
   cell('random (IPv6 firewall)', 'random (IPv6 firewall)', ALWAYS, QUICK),
   cell('random (mapping router)', 'random', ALWAYS, QUICK),
-  cell('random (mapping router)', 'port-restricted', ALWAYS),
+  cell('random (mapping router)', 'port-restricted', ALWAYS, { tcp: false }),
   cell('random (mapping router)', 'random (mapping router)', ALWAYS),
   // Over TCP, as long as one side can be reached.
   cell('UDP blocked', 'open', OVER_TCP, QUICK),
+  cell('open', 'UDP blocked', OVER_TCP),
   // No way, and why.
   cell('random', 'random', IMPOSSIBLE, QUICK),
   cell('double NAT (random)', 'random', IMPOSSIBLE),

@@ -10,8 +10,8 @@ export interface Lab {
   readonly server: Host
   readonly helper: Pick<HelperOptions, 'program' | 'shareDirectory' | 'knownFlags' | 'onLog'>
   readonly file: SharedFile
-  /** One that takes seconds to fetch; made when it is first asked for. */
-  largeFile(): Promise<SharedFile>
+  /** One that takes seconds to fetch. */
+  readonly largeFile: SharedFile
   /** Again, after it was stopped. */
   serveStun(): Promise<void>
   /** Site names are never used twice: the kernel takes its time to clear old ones away. */
@@ -35,11 +35,12 @@ export async function openLab(program: readonly string[], logs: boolean, tell: (
   }
   await serveStun()
   const { directory, path, content } = await makeShare(FILE_BYTES)
+  // Before any helper runs: to one that does, a new file is known only after its next look.
+  const largeFile = await makeShare(LARGE_FILE_BYTES)
   let sites = 0
-  let large: Promise<SharedFile> | undefined
   return {
     server, tell, serveStun,
-    largeFile: () => (large ??= makeShare(LARGE_FILE_BYTES)),
+    largeFile,
     helper: { program, shareDirectory: directory, knownFlags: await readKnownFlags(program), ...(logs ? { onLog: tell } : {}) },
     file: { path, content },
     nextSite: () => ++sites,

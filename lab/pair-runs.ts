@@ -51,7 +51,7 @@ async function runAll(lab: Lab, cell: PairCell, runs: number, outcomes: MeetingO
       // Nothing is remembered from run to run: new identities, new ports, new mappings, and no full tables of routers.
       await home.forgetFlows(away)
       await away.forgetFlows(home)
-      const outcome = await withHelpers(lab, [a, b], [PLACES[cell.a], PLACES[cell.b]], ([first, second]) => meet(first as LabHelper, second as LabHelper, lab.file, cell.exchange, cell.skewMs))
+      const outcome = await withHelpers(lab, [a, b], [PLACES[cell.a], PLACES[cell.b]], ([first, second]) => meet(first as LabHelper, second as LabHelper, lab.file, cell.exchange, cell.skewMs), { tcp: cell.tcp })
       lab.tell(`  ${cell.a} | ${cell.b}${cell.note === '' ? '' : ` (${cell.note})`} run ${run + 1}: ${outcome.ok ? `connected in ${round(outcome.connectedMs)} ms, first byte at ${round(outcome.firstByteMs)} ms, ${outcome.path}` : `${outcome.reason} (${round(outcome.failedMs)} ms)`}`)
       outcomes.push(outcome)
     }
@@ -73,8 +73,10 @@ export async function withSites<T>(lab: Lab, specs: readonly SiteSpec[], action:
 }
 
 /** Starts a helper on each host at the same time, waits until each knows its addresses, and stops them afterwards. */
-export async function withHelpers<T>(lab: Lab, hosts: readonly Host[], specs: readonly SiteSpec[], action: (helpers: readonly LabHelper[]) => Promise<T>): Promise<T> {
-  const helpers = await Promise.all(hosts.map((host, index) => startHelper(host, { ...lab.helper, portMapping: specs[index]?.mapping === true })))
+export async function withHelpers<T>(
+  lab: Lab, hosts: readonly Host[], specs: readonly SiteSpec[], action: (helpers: readonly LabHelper[]) => Promise<T>, { tcp = true }: { readonly tcp?: boolean } = {},
+): Promise<T> {
+  const helpers = await Promise.all(hosts.map((host, index) => startHelper(host, { ...lab.helper, tcp, portMapping: specs[index]?.mapping === true })))
   try {
     await Promise.all(helpers.map((helper) => waitForOwnAddress(helper, OWN_ADDRESS)))
     return await action(helpers)

@@ -103,11 +103,11 @@ export function fromMeeting(meeting: { ok: boolean; connectedMs: number | null; 
 
 /** A download that something happens to must end by itself, whole. @returns with the time from what happened until bytes come again */
 export async function disturbDownload(lab: Lab, a: LabHelper, b: LabHelper, disturb: () => Promise<void> | undefined): Promise<ScenarioOutcome> {
-  const large = await lab.largeFile()
+  const large = lab.largeFile
   const transferId = await startDownload(a, b.peerId, large.path)
   if (transferId.startsWith('!')) return { ok: false, ms: null, detail: transferId.slice(1) }
   const bytes = () => waitUntil(a, ({ transfers }) => transfers.find((known) => known.transferId === transferId && known.bytes > large.content.length / 8), 20_000)
-  if ((await bytes()) === undefined) return { ok: false, ms: null, detail: 'the download did not get going' }
+  if ((await bytes()) === undefined) return { ok: false, ms: null, detail: `the download did not get going: ${await toldOf(a, transferId)}` }
   await disturb()
   const happenedAt = monotonicNow()
   const before = await bytesOf(a, transferId)
@@ -116,6 +116,11 @@ export async function disturbDownload(lab: Lab, a: LabHelper, b: LabHelper, dist
   const ms = again === undefined ? null : monotonicNow() - happenedAt
   const problem = await awaitDownload(a, transferId, large, 60_000)
   return { ok: problem === undefined, ms, detail: problem ?? `goes on after ${Math.round(ms ?? 0)} ms` }
+}
+
+async function toldOf(a: LabHelper, transferId: string): Promise<string> {
+  const transfer = (await a.snapshot()).transfers.find((known) => known.transferId === transferId)
+  return transfer === undefined ? 'it is gone' : `${transfer.state}, ${transfer.bytes} bytes, ${transfer.reason?.message ?? 'no reason'}`
 }
 
 async function bytesOf(helper: LabHelper, transferId: string): Promise<number> {
