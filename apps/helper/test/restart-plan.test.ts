@@ -38,7 +38,16 @@ describe('restart plan', () => {
     }
   })
 
-  it('counts a long gap between its own ticks as one: a suspended laptop kills nothing', () => {
+  it('is slower to kill on a machine too busy to run us in time, and kills all the same', () => {
+    const plan = running(0)
+    let now = 0
+    let ticks = 0
+    for (let effects: unknown[] = []; effects.length === 0; ticks++) effects = plan.step((now += 1_000), { type: 'tick' })
+    // Twice the time for each tick, of which half counts for half.
+    expect(ticks).toBe(4_000 / 250)
+  })
+
+  it('counts a long gap between its own ticks for next to nothing: a suspended laptop kills nothing', () => {
     const plan = running(0)
     plan.step(500, { type: 'tick' })
     expect(plan.step(8 * 3_600_000, { type: 'tick' })).toEqual([])

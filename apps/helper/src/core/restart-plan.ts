@@ -33,8 +33,8 @@ const BACKOFF_MS = [0, 250, 1_000, 4_000, 15_000, 30_000] as const
 const SETTLED_MS = 60_000
 
 /**
- * Silence is counted only over time in which this machine itself was ticking. When everything was stopped (a suspended laptop, a debugger, both
- * processes stopped), the long gap between two of our own ticks counts as one tick, so waking up kills nothing.
+ * Silence is counted only over time in which this machine had time for us: a tick of our own that comes late counts for as much less as it is late. So a
+ * suspended laptop or a debugger kills nothing on waking up, and a machine that is too busy to run us is not taken for a process that hangs.
  */
 export class RestartPlan implements Machine<RestartInput, RestartEffect> {
   readonly #limits: RestartLimits
@@ -90,7 +90,9 @@ export class RestartPlan implements Machine<RestartInput, RestartEffect> {
       return [{ type: 'start' }]
     }
     if (this.#state === 'dying') return []
-    this.#silence += Math.min(now - this.#lastTick, 2 * this.#limits.heartbeatMs)
+    const { heartbeatMs } = this.#limits
+    const elapsed = now - this.#lastTick
+    this.#silence += elapsed <= heartbeatMs ? elapsed : heartbeatMs ** 2 / elapsed
     this.#lastTick = now
     const allowed = this.#heard ? this.#limits.silenceMs : this.#limits.firstSilenceMs
     return this.#silence >= allowed ? this.#kill('silent') : []
