@@ -42,6 +42,8 @@ export interface PunchWorldOptions {
   /** The wall clock of side 1 is wrong by so much. */
   readonly clockSkewMs?: number
   readonly patienceMs?: number
+  /** How long it takes to open the sockets of a search. Default: a millisecond. */
+  readonly openingMs?: number
   /** Flows per second of others in each house. */
   readonly disturbancePerSecond?: number
   /** Addresses that the sides are told of each other, instead of what they are. */
@@ -238,7 +240,7 @@ export class PunchWorld {
           player.byPort.set(port, id)
           player.open.add(id)
         }
-        return this.#queue.push(this.now + 1, () => this.input(side, { type: 'sockets-opened', ids }))
+        return this.#queue.push(this.now + (this.#options.openingMs ?? 1), () => this.input(side, { type: 'sockets-opened', ids }))
       }
       case 'close-sockets':
         for (const id of effect.ids) {

@@ -27,6 +27,9 @@ export interface PortSearch {
 export const SPRAY_PER_SECOND = 400
 /** Beyond this, routers with 1,024 flows cut the household off from new connections. Finds one of 512 among 64,512 ports in 999 of 1,000 cases. */
 export const SPRAY_PROBES = 1000
+/** After so many there is a pause: a machine that is busy may take two seconds to open its fan, and every probe before that is lost. */
+export const SPRAY_FIRST_PROBES = 600
+export const SPRAY_PAUSE_MS = 2_000
 /** Later rounds, for a peer that starts later: what has been tried is forgotten by then. */
 export const SPRAY_AGAIN_PROBES = 250
 export const SPRAY_AGAIN_MS = 30_000
@@ -47,8 +50,8 @@ const FAN_TIMES_WHOLE = 2
 const FAN_AGAIN_MS = 20_000
 /** As long as the other side goes on with its rounds. */
 const FAN_LASTS_MS = SPRAY_AGAIN_MS * SPRAY_ROUNDS
-/** A spray of the other side that starts a second later, with an answer from far away. */
-const FAN_ROUND_MS = 6_000
+/** A spray of the other side that starts a second later, pause and all, with an answer from far away. */
+const FAN_ROUND_MS = 7_500
 const ANSWER_MS = 1_500
 
 /** Coarser than the packets, so that a timer fires only so often. */
@@ -83,7 +86,7 @@ export class SpraySearch implements PortSearch {
     this.#sent = 0
     this.#quota = SPRAY_PROBES
     this.#ports = this.#order()
-    this.roundEndsAt = now + (SPRAY_PROBES * 1000) / SPRAY_PER_SECOND + ANSWER_MS
+    this.roundEndsAt = now + (SPRAY_PROBES * 1000) / SPRAY_PER_SECOND + SPRAY_PAUSE_MS + ANSWER_MS
   }
 
   get deadline(): number | undefined {
@@ -100,7 +103,7 @@ export class SpraySearch implements PortSearch {
   }
 
   #elapsed(): number {
-    return (this.#sent * 1000) / SPRAY_PER_SECOND
+    return (this.#sent * 1000) / SPRAY_PER_SECOND + (this.#sent >= SPRAY_FIRST_PROBES ? SPRAY_PAUSE_MS : 0)
   }
 
   #nextPort(): number | undefined {
