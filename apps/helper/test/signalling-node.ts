@@ -79,7 +79,7 @@ export class SignallingNode {
     this.record = this.makeRecord(options.record)
     this.#service = openPeerService({
       reader: {} as ShareReader, onUploads: () => {},
-      signal: async (connection, request, { signal }) => (request.type === 'changed' ? { type: 'noted' } : this.signalling.answer(connection, request, { signal })),
+      signal: async (connection, request, { signal }) => (request.type !== 'gossip' && request.type !== 'introduce' ? { type: 'noted' } : this.signalling.answer(connection, request, { signal })),
     })
     this.links = openPeerLinks({
       transport: { dial: (target, { signal }) => world.dial(this.host, transport, target, signal) },

@@ -137,12 +137,12 @@ async function chooseTarget(record: WishRecord, isDirectory: boolean, { wishes, 
 }
 
 /** @returns where a wish would land now, absolute @throws CodedError `conflict`, `bad-path`, `disk-error` */
-export async function chooseTargetOf({ downloadDirectory, path, target }: WishRecord, isDirectory: boolean, claimed: Surroundings['claimed']): Promise<string> {
+export async function chooseTargetOf({ downloadDirectory, folder, path, target }: WishRecord, isDirectory: boolean, claimed: Surroundings['claimed']): Promise<string> {
   if (target !== null && (await stillServes(target, isDirectory))) return target
   const taken = new Set(Array.from(claimed(), collisionKey))
   const name = sharePathBaseName(path)
   for (let number = 1; number <= MAX_NAME_NUMBER; number++) {
-    const candidate = join(downloadDirectory, numberedName(name, number, isDirectory))
+    const candidate = join(downloadDirectory, folder ?? '', numberedName(name, number, isDirectory))
     partsBelow(downloadDirectory, candidate)
     if (!taken.has(collisionKey(candidate)) && (await kindOf(candidate)) === 'nothing') return candidate
   }

@@ -123,9 +123,9 @@ function decodeRecord(raw: unknown): WishRecord | undefined {
   const known = isRearming ? 'fetch' : PHASES.find((one) => one === phase)
   if (known === undefined || typeof addedAt !== 'number' || typeof since !== 'number') return undefined
   const { doneFiles, failedFiles, doneBytes, base, pages, firstPage, changed, restarted, renamed, rejected, begun, skippedFiles, skippedBytes } = counts
-  const { order, holds, skips, rearm, follow, again } = counts
+  const { order, holds, skips, rearm, follow, again, folder } = counts
   return {
-    id, peerId: peer.value, path: shared.value satisfies SharePath, addedAt, since, downloadDirectory, phase: known,
+    id, peerId: peer.value, path: shared.value satisfies SharePath, addedAt, since, downloadDirectory, folder: typeof folder === 'string' ? folder : null, phase: known,
     endedAt: numberOr(endedAt, null), reason: decodeReason(reason), isDirectory: typeof isDirectory === 'boolean' ? isDirectory : null,
     target: typeof target === 'string' ? target : null, total: numberOr(total, null), totalFiles: numberOr(totalFiles, null),
     doneFiles: numberOr(doneFiles, 0), failedFiles: numberOr(failedFiles, 0), doneBytes: numberOr(doneBytes, 0), base: numberOr(base, 0), pages: numberOr(pages, 0),

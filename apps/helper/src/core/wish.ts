@@ -31,6 +31,8 @@ export interface WishRecord {
   readonly since: number
   /** Absolute; the wish stays with it when the setting changes. */
   readonly downloadDirectory: string
+  /** Below that, where it lands; null = there. */
+  readonly folder: string | null
   endedAt: number | null
   phase: WishPhase
   reason: Reason | null
@@ -94,11 +96,11 @@ export function hasEnded(phase: WishPhase): phase is WishEnd {
   return phase === 'done' || phase === 'failed' || phase === 'cancelled'
 }
 
-type NewWish = Pick<WishRecord, 'id' | 'peerId' | 'path' | 'addedAt' | 'since' | 'downloadDirectory' | 'target'> & Partial<Pick<WishRecord, 'order' | 'follow'>>
+type NewWish = Pick<WishRecord, 'id' | 'peerId' | 'path' | 'addedAt' | 'since' | 'downloadDirectory' | 'target'> & Partial<Pick<WishRecord, 'order' | 'follow' | 'folder'>>
 
-export function newWish({ order = 0, follow = false, ...fields }: NewWish): WishRecord {
+export function newWish({ order = 0, follow = false, folder = null, ...fields }: NewWish): WishRecord {
   return {
-    ...fields, order, follow, endedAt: null, phase: 'list', reason: null, isDirectory: null, total: null, totalFiles: null, doneFiles: 0, failedFiles: 0,
+    ...fields, order, follow, folder, endedAt: null, phase: 'list', reason: null, isDirectory: null, total: null, totalFiles: null, doneFiles: 0, failedFiles: 0,
     doneBytes: 0, base: 0, pages: 0, firstPage: 0, skippedFiles: 0, skippedBytes: 0, holds: new Map(), skips: new Map(), rearm: [], again: null,
     changed: 0, restarted: 0, renamed: 0, rejected: 0, begun: {},
   }

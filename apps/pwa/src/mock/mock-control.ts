@@ -1,10 +1,12 @@
 import { mockActivity } from './mock-activity.ts'
 import { mockAutostart } from './mock-autostart.ts'
 import { type AnnounceCode, type SharePath, CodedError, fingerprint, formatAnnounceCode, formatAnnounceLink, keyHashOf } from '@harddrive-party/protocol'
-import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent, type DeviceInfo, type PeerInfo, type PeerState, type Settings, type ShareInfo, type StatusInfo, type UploadInfo, type UploadPeerInfo } from '@harddrive-party/protocol/control'
+import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent, type DeviceRole, type PeerInfo, type PeerState, type Settings, type ShareInfo, type StatusInfo, type UploadInfo, type UploadPeerInfo, hasRole, roleFor } from '@harddrive-party/protocol/control'
 import { type MockNode, filesBelow, folder, file, listTree, nodeAt } from './mock-library.ts'
 import { type MockScenario, MY_ID, NEW_PEER_ID, makeWorld } from './mock-scenarios.ts'
 import { checkArguments } from './mock-arguments.ts'
+import { openMockDevices } from './mock-devices.ts'
+import { openMockOffers } from './mock-offers.ts'
 import { openMockQueue } from './mock-queue.ts'
 import { openMockReach } from './mock-reach.ts'
 import { openMockSharing } from './mock-sharing.ts'
@@ -43,10 +45,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     askBeforeAccepting: false, downloadDirectory: '/home/robin/Downloads/harddrive-party', topics: world.topics, localDiscovery: true, portMapping: true, passMeOn: true,
     introductions: true, mqttBrokers: ['mqtts://broker.example:8883', 'mqtts://meet.example:8883'],
   }
-  let devices: DeviceInfo[] = [
-    { deviceId: 'd1'.repeat(32), name: 'Chrome on Linux', kind: 'browser', pairedAt: startedAt - 86_400_000, lastUsedAt: startedAt, current: true },
-    { deviceId: 'd2'.repeat(32), name: 'Command line', kind: 'cli', pairedAt: startedAt - 9 * 86_400_000, lastUsedAt: startedAt - 3_600_000, current: false },
-  ]
+  const devices = openMockDevices(startedAt)
   let uploads: readonly UploadInfo[] = []
   let uploadPeers: readonly UploadPeerInfo[] = []
 
@@ -100,6 +99,8 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     emit, knownPeer, ownShare,
     groups: world.peers.length < 2 ? [] : [{ groupId: 'family', name: 'Family', members: world.peers.slice(0, 2).map(({ info }) => info.peerId) }],
   })
+
+  const offers = openMockOffers({ emit, knownPeer, asking: scenario === 'offers' ? world.peers[0]?.info : undefined })
 
   for (const node of world.shares) share(`/home/robin/${node.name}`, node)
   if (world.busy) startBusy()
@@ -176,8 +177,8 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
 
   const methods: ControlApi = {
     snapshot: async () => ({
-      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), queue: queueInfo(), wishes: wishes.info(),
-      uploadPeers, limits: sharing.limits(), access: sharing.access(),
+      seq, status: status(), peers: [...peers.values()], transfers: transfers.all(), uploads, shares: [...mine.values()].map(({ info }) => info), settings, topics: reach.topics(), queue: queueInfo(), offers: offers.info(), wishes: wishes.info(),
+      uploadPeers, limits: sharing.limits(), access: sharing.access(), role: devices.role(),
     }),
     announceCode: async () => code(),
     async renewCode() {
@@ -275,14 +276,22 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
       return { url: 'about:blank#remote', size: node.size, mtime: node.mtime }
     },
+    async thumbnailsUrl({ peerId }) {
+      knownPeer(peerId)
+      return { url: null }
+    },
+    async previewText(file) {
+      if ('transferId' in file) transfers.finished(file.transferId)
+      else {
+        knownPeer(file.peerId)
+        const node = nodeAt(libraries.get(file.peerId) ?? [], file.path)
+        if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
+      }
+      return { text: 'Side A\n\n1. Opening (3:12)\n2. The long way home (5:47)\n', encoding: 'utf-8', cut: false }
+    },
     ...activity.api,
     ...mockAutostart(),
-    devices: async () => devices,
-    async revokeDevice({ deviceId }) {
-      if (!devices.some((device) => device.deviceId === deviceId)) throw new CodedError('not-found', 'there is no such device')
-      devices = devices.filter((device) => device.deviceId !== deviceId)
-    },
-    createPairingLink: async () => ({ url: `http://127.0.0.1:3030/#/pair/${'5a'.repeat(16)}.${MY_ID.slice(0, 32)}`, expiresAt: Date.now() + 600_000 }),
+    ...devices.methods,
     async updateSettings(changes) {
       settings = { ...settings, ...changes }
       emit({ type: 'settings', settings })
@@ -292,6 +301,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     joinTopic: async ({ topic }) => reach.join(topic),
     leaveTopic: async ({ topic }) => reach.leave(topic),
     ...sharing.methods,
+    ...offers.methods,
     ...openMockVerify((id) => transfers.all().find(({ transferId }) => transferId === id)),
     doctor: async () => {
       mustWork()
@@ -309,7 +319,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     listeners.clear()
   }
 
-  return { api: answering(methods, world.latencyMs, () => closed), advance: transfers.advance, close, onEvent: (listener) => subscribe(listeners, listener) }
+  return { api: answering(methods, world.latencyMs, () => closed, devices.role), advance: transfers.advance, close, onEvent: (listener) => subscribe(listeners, listener) }
 }
 
 function subscribe<T>(listeners: Set<T>, listener: T): () => void {
@@ -318,11 +328,13 @@ function subscribe<T>(listeners: Set<T>, listener: T): () => void {
 }
 
 /** Every call as it would come over a socket: later, copied, and refused once closed. */
-function answering(methods: ControlApi, latencyMs: number, isClosed: () => boolean): ControlApi {
+function answering(methods: ControlApi, latencyMs: number, isClosed: () => boolean, role: () => DeviceRole): ControlApi {
   const entries = CONTROL_METHODS.map((method) => [method, async (args?: unknown) => {
     if (latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, latencyMs))
     if (isClosed()) throw new CodedError('closed', 'the connection to the helper ended')
     checkArguments(method, args)
+    const needed = roleFor(method, args)
+    if (!hasRole(role(), needed)) throw new CodedError('not-allowed', `this takes a device with the role "${needed}"; this one has "${role()}"`)
     const answer = await (methods[method] as (args: unknown) => Promise<unknown>)(args ?? {})
     return answer === undefined ? undefined : structuredClone(answer)
   }])

@@ -3,7 +3,7 @@ import type { PeerInfo } from '@harddrive-party/protocol/control'
 import { type MockNode, filmShare, largeShare, musicShare, pictureShare } from './mock-library.ts'
 
 /** The named worlds that the mock can be opened in: `?mock=<name>` while developing, and by name in tests. */
-export const MOCK_SCENARIOS = ['default', 'empty', 'slow', 'large', 'errory', 'strict', 'unpaired', 'down'] as const
+export const MOCK_SCENARIOS = ['default', 'empty', 'slow', 'large', 'errory', 'strict', 'offers', 'unpaired', 'down'] as const
 export type MockScenario = (typeof MOCK_SCENARIOS)[number]
 
 export interface MockPeer {

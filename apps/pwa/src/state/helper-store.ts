@@ -1,8 +1,8 @@
 import { defineStore } from 'pinia'
 import { computed, shallowReactive, shallowRef, ref } from 'vue'
 import type { PeerId } from '@harddrive-party/protocol'
-import { DEFAULT_LIMITS } from '@harddrive-party/protocol/control'
-import type { AccessInfo, ControlApi, ControlChange, ControlSnapshot, LimitsInfo, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, UploadPeerInfo, WishesInfo } from '@harddrive-party/protocol/control'
+import { DEFAULT_LIMITS, NO_OFFERS } from '@harddrive-party/protocol/control'
+import type { AccessInfo, ControlApi, ControlChange, ControlSnapshot, LimitsInfo, OffersInfo, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, UploadPeerInfo, WishesInfo } from '@harddrive-party/protocol/control'
 import { type HelperLink, type LinkStatus, type OpenSession, forwardingApi, openLink } from './link.ts'
 import { type Memory, memoryInRam } from './memory.ts'
 
@@ -22,6 +22,7 @@ export const useHelper = defineStore('helper', () => {
   const topics = shallowRef<readonly TopicInfo[]>([])
   const wishes = shallowRef<WishesInfo | null>(null)
   const queue = shallowRef<QueueInfo>({ paused: false, pausedPeers: [] })
+  const offers = shallowRef<OffersInfo>(NO_OFFERS)
   const uploads = shallowRef<readonly UploadInfo[]>([])
   const uploadPeers = shallowRef<readonly UploadPeerInfo[]>([])
   const limits = shallowRef<LimitsInfo>({ settings: DEFAULT_LIMITS, peers: [], now: { up: null, down: null, rule: null } })
@@ -46,6 +47,7 @@ export const useHelper = defineStore('helper', () => {
     topics.value = snapshot.topics
     wishes.value = snapshot.wishes
     queue.value = snapshot.queue
+    offers.value = snapshot.offers
     refill(peers, snapshot.peers, (peer) => peer.peerId)
     refill(transfers, snapshot.transfers, (transfer) => transfer.transferId)
     refill(shares, snapshot.shares, (share) => share.shareId)
@@ -84,6 +86,9 @@ export const useHelper = defineStore('helper', () => {
         break
       case 'queue':
         queue.value = change.queue
+        break
+      case 'offers':
+        offers.value = change.offers
         break
       case 'uploads':
         uploads.value = change.uploads
@@ -183,7 +188,7 @@ export const useHelper = defineStore('helper', () => {
 
   return {
     link, isOpen, everOpen, status, settings, uploads, uploadPeers, limits, access, topics, wishes, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
-    queue,
+    queue, offers,
     start, stop, attach, wake, takeSnapshot, takeChange, onChange,
   }
 })
