@@ -12,7 +12,7 @@
 export const CHUNK_ENTRIES = 512
 
 /** Changes with the layout of anything in the index; an index of another version is built anew. */
-export const CHUNK_VERSION = 3
+export const CHUNK_VERSION = 4
 
 const HEADER_BYTES = 8
 const RECORD_BYTES = 24

@@ -8,6 +8,7 @@ import type { ListOptions, ShareIndexReader } from './share-index.ts'
 import { TreeListing } from './share-listing.ts'
 import { locate } from './share-place.ts'
 import { searchShares } from './share-search.ts'
+import { SegmentReader } from './share-segment-reader.ts'
 import { sortedPage } from './share-sorted.ts'
 import { runSliced } from './slices.ts'
 
@@ -32,7 +33,7 @@ export function openShareIndexReader(options: { readonly directory: string; read
     if (request.recursive && request.search !== undefined) {
       const { sort = 'rank', reverse = false } = request
       if (sort === 'name' || reverse) throw new CodedError('bad-request', 'a search is not sorted like this')
-      const work = searchShares({ tables, shares: seen, request, sort, directories: directories.of.bind(directories) })
+      const work = searchShares({ tables, shares: seen, request, sort, directories: directories.of.bind(directories), segments: directories.segments })
       return runSliced(work, { onResume: () => tables.root.resetReadTxn(), signal })
     }
     if (request.sort === 'rank') throw new CodedError('bad-request', 'only a search has ranks')
@@ -90,19 +91,21 @@ function revisionOf(generation: Generation | undefined): string {
   return generation === undefined ? '' : `${generation.generation}.${generation.revision}`
 }
 
-/** The directories of shares that are being searched. */
+/** What is kept for the next search: the directories of shares, and memory for a segment. */
 class DirectoryCache {
   readonly #tables: ShareIndexTables
   readonly #kept = new Map<string, { readonly key: string; readonly table: DirectoryTable }>()
+  readonly segments: SegmentReader
   #timer: NodeJS.Timeout | undefined
 
   constructor(tables: ShareIndexTables) {
     this.#tables = tables
+    this.segments = new SegmentReader(tables)
   }
 
   of(shareId: string, generation: Generation): DirectoryTable {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#kept.clear(), KEEP_DIRECTORIES_MS)
+    this.#timer = setTimeout(() => this.clear(), KEEP_DIRECTORIES_MS)
     this.#timer.unref()
     const key = revisionOf(generation)
     const kept = this.#kept.get(shareId)
@@ -115,5 +118,6 @@ class DirectoryCache {
   clear(): void {
     clearTimeout(this.#timer)
     this.#kept.clear()
+    this.segments.clear()
   }
 }

@@ -17,7 +17,7 @@ export interface ShareIndexTables {
   readonly chunks: Database<Buffer, Buffer>
   /** What directories are. Key: generation, block, ROWS or NAMES. */
   readonly directories: Database<Buffer, Buffer>
-  /** What is searched. Key: generation, segment, TEXT or COLUMNS. */
+  /** What is searched. Key: generation, segment, TEXT, COLUMNS or SIGNATURE. */
   readonly segments: Database<Buffer, Buffer>
 }
 
@@ -25,6 +25,7 @@ export const ROWS = 0
 export const NAMES = 1
 export const TEXT = 0
 export const COLUMNS = 1
+export const SIGNATURE = 2
 
 export interface Generation extends Omit<ScanResult, 'mtime'> {
   /** Its number, in all keys; never used twice. */

@@ -1,9 +1,10 @@
 import type { DirectoryColumns } from './share-chunk.ts'
 import { encodeDirectory } from './share-chunk.ts'
 import { BLOCK_ROWS, type DirectoryRow, type DirectoryTable, GONE, NOBODY, encodeNames, encodeRows, hashName } from './share-directories.ts'
-import { COLUMNS, type Generation, NAMES, ROWS, type ShareIndexTables, TEXT, indexKey } from './share-index-tables.ts'
+import { COLUMNS, type Generation, NAMES, ROWS, SIGNATURE, type ShareIndexTables, TEXT, indexKey } from './share-index-tables.ts'
 import type { IndexChange } from './share-rescan.ts'
 import { SegmentBuilder, SegmentColumns } from './share-segment.ts'
+import { SegmentSignature } from './share-signature.ts'
 import { storedChunks } from './share-stored.ts'
 
 /** Works out what a change means for the tables of the index: which keys get which values. It writes nothing itself. */
@@ -13,7 +14,7 @@ export type IndexItem = readonly [table: 'chunks' | 'directories' | 'segments', 
 
 /** Small segments cost a search a step each: this many, and they are made one. */
 const MAX_SMALL_SEGMENTS = 24
-const SMALL_SEGMENT_BYTES = 128 * 1024
+const SMALL_SEGMENT_ENTRIES = 2_048
 
 /** @param table the directories as they were when the change was found */
 export function planUpdate(tables: ShareIndexTables, before: Generation, table: DirectoryTable, change: IndexChange, now: number): { items: IndexItem[]; generation: Generation } {
@@ -146,24 +147,25 @@ class Update {
   }
 
   #endSegment(): void {
-    const { text, columns } = this.#segment.take()
+    const { text, columns, signature } = this.#segment.take()
     const number = this.#segments++
-    this.#items.push(['segments', indexKey(this.#before.generation, number, TEXT), text], ['segments', indexKey(this.#before.generation, number, COLUMNS), columns])
+    for (const [part, bytes] of [[TEXT, text], [COLUMNS, columns], [SIGNATURE, signature]] as const) this.#items.push(['segments', indexKey(this.#before.generation, number, part), bytes])
   }
 
   /** @param live numbers of all segments @returns those left */
   #mergeSmall(live: number[]): number[] {
     const { generation } = this.#before
     const stored = live.filter((number) => number < this.#before.segments)
-    const small = stored.flatMap((number) => {
-      const text = this.#tables.segments.get(indexKey(generation, number, TEXT))
-      return text === undefined || text.length > SMALL_SEGMENT_BYTES ? [] : [{ number, text }]
+    const small = stored.filter((number) => {
+      const signature = this.#tables.segments.get(indexKey(generation, number, SIGNATURE))
+      return signature !== undefined && new SegmentSignature(signature).count <= SMALL_SEGMENT_ENTRIES
     })
     if (small.length < MAX_SMALL_SEGMENTS) return live
     const first = this.#segments
-    for (const { number, text } of small) {
+    for (const number of small) {
+      const text = this.#tables.segments.get(indexKey(generation, number, TEXT))
       const bytes = this.#tables.segments.get(indexKey(generation, number, COLUMNS))
-      if (bytes === undefined) continue
+      if (text === undefined || bytes === undefined) continue
       const columns = new SegmentColumns(bytes)
       for (let i = 0; i < columns.count; i++) {
         const id = columns.directory(i)
@@ -175,10 +177,10 @@ class Update {
           if (this.#segment.isFull) this.#endSegment()
         }
       }
-      this.#items.push(['segments', indexKey(generation, number, TEXT), undefined], ['segments', indexKey(generation, number, COLUMNS), undefined])
+      for (const part of [TEXT, COLUMNS, SIGNATURE]) this.#items.push(['segments', indexKey(generation, number, part), undefined])
     }
     if (this.#segment.count > 0) this.#endSegment()
-    const gone = new Set(small.map(({ number }) => number))
+    const gone = new Set(small)
     return [...live.filter((number) => !gone.has(number)), ...Array.from({ length: this.#segments - first }, (_, i) => first + i)]
   }
 

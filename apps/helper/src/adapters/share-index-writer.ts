@@ -1,7 +1,7 @@
 import { CHUNK_VERSION, encodeDirectory } from './share-chunk.ts'
 import { BLOCK_ROWS, type DirectoryRow, type DirectoryTable, GONE, encodeNames, encodeRows, hashName } from './share-directories.ts'
 import {
-  COLUMNS, type Generation, NAMES, ROWS, type ShareIndexTables, TEXT, decodeGeneration, encodeGeneration, indexKey, loadDirectories, openShareIndexTables,
+  COLUMNS, type Generation, NAMES, ROWS, SIGNATURE, type ShareIndexTables, TEXT, decodeGeneration, encodeGeneration, indexKey, loadDirectories, openShareIndexTables,
 } from './share-index-tables.ts'
 import { type IndexItem, addFiles, planUpdate } from './share-index-update.ts'
 import type { IndexChange } from './share-rescan.ts'
@@ -101,9 +101,10 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
       if (batchBytes >= BATCH_BYTES) flush()
     }
     const endSegment = () => {
-      const { text, columns } = files.take()
+      const { text, columns, signature } = files.take()
       put('segments', indexKey(generation, segments, TEXT), text)
       put('segments', indexKey(generation, segments, COLUMNS), columns)
+      put('segments', indexKey(generation, segments, SIGNATURE), signature)
       segments++
     }
     return {

@@ -1,6 +1,7 @@
-import { foldName, rankName } from '@harddrive-party/protocol'
+import { foldName } from '@harddrive-party/protocol'
 import { sizeKeyOf, timeKeyOf } from '../core/search-order.ts'
 import { BLOCK_ROWS, NOBODY } from './share-directories.ts'
+import { NameRanker, indexWithin } from './share-search-names.ts'
 import type { Search, SearchedShare } from './share-search.ts'
 
 /**
@@ -11,6 +12,7 @@ export class SearchedDirectories {
   readonly #share: SearchedShare
   readonly #search: Search
   readonly #base: number | undefined
+  readonly #ranker: NameRanker
   /** Bit by bit which words are in its path below the base. */
   readonly masks: Uint32Array
   /** Whether its files are searched at all. */
@@ -25,6 +27,7 @@ export class SearchedDirectories {
     this.#share = share
     this.#search = search
     this.#base = base
+    this.#ranker = new NameRanker(search.query)
     this.masks = new Uint32Array(share.table.count)
     this.isInside = new Uint8Array(share.table.count)
     this.all = 2 ** search.words.length - 1
@@ -49,38 +52,46 @@ export class SearchedDirectories {
         isInside[id] = 1
         masks[id] = (own[id] ?? 0) | (parent === NOBODY ? 0 : (masks[parent] ?? 0))
         this.found |= masks[id] ?? 0
-        if (masks[id] === this.all) this.#offer(id, own[id] === this.all, id === 0 ? rootName : undefined)
+        if (masks[id] === this.all) this.#offer(id, own[id] === this.all, rootName)
       }
       if (id % BLOCK_ROWS === 0) yield
     }
   }
 
   /** @param isInName all words are in its own name */
-  #offer(id: number, isInName: boolean, name: string | undefined): void {
-    const { query, offer } = this.#search
+  #offer(id: number, isInName: boolean, rootName: string): void {
+    const { query, offer, mayEnter } = this.#search
     const { table } = this.#share
     const size = table.size(id)
-    if (size < query.minSize || size > query.maxSize || query.extensions.length > 0) return
-    if (query.types.length > 0 && !query.types.includes('folder')) return
-    const needsName = isInName || query.excluded.length > 0
-    const folded = needsName ? (name ?? foldName(table.name(id))) : ''
-    if (query.excluded.some((word) => folded.includes(word))) return
-    const rank = isInName ? rankName(query, folded) : 4
-    if (rank === undefined) return
     const mtime = table.mtime(id)
+    if (size < query.minSize || size > query.maxSize || query.extensions.length > 0 || !mayEnter(isInName ? 0 : 4, size, mtime)) return
+    if (query.types.length > 0 && !query.types.includes('folder')) return
+    const block = table.blocks[Math.floor(id / BLOCK_ROWS)]
+    if (block === undefined) return
+    const text = id === 0 ? Buffer.from(rootName) : block.folded
+    const start = id === 0 ? 0 : (id % BLOCK_ROWS === 0 ? 0 : (block.foldedEnds[(id % BLOCK_ROWS) - 1] ?? 0)) + 1
+    const end = id === 0 ? text.length : (block.foldedEnds[id % BLOCK_ROWS] ?? 0)
+    if (this.#ranker.isExcluded(text, start, end)) return
+    const rank = isInName ? this.#ranker.rank(text, start, end, 3) : 4
+    if (rank === undefined) return
     offer({
       share: this.#share, directory: id, position: -1, size, mtime, rank, sizeKey: sizeKeyOf(size), timeKey: timeKeyOf(mtime), hash: table.hash(id),
     })
   }
 }
 
+/** Calls into the engine cost more than a look at the names, once a word is in many. */
+const COMMON_HITS = 16
+
 /** Sets a bit for each name that contains the word. @param ends of the names in the text */
-export function markHits(text: Buffer, ends: Uint32Array, word: Buffer, bit: number, into: Uint32Array, first: number): void {
+function markHits(text: Buffer, ends: Uint32Array, word: Buffer, bit: number, into: Uint32Array, first: number): void {
   let entry = 0
+  let hits = 0
   for (let at = text.indexOf(word); at !== -1;) {
     while (entry < ends.length && (ends[entry] ?? 0) <= at) entry++
     if (entry >= ends.length) return
     into[first + entry] = (into[first + entry] ?? 0) | bit
-    at = text.indexOf(word, ends[entry])
+    const next = ends[entry] ?? text.length
+    at = ++hits < COMMON_HITS ? text.indexOf(word, next) : indexWithin(text, next, text.length, word)
   }
 }

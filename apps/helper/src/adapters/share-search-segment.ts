@@ -1,21 +1,31 @@
-import { rankName } from '@harddrive-party/protocol'
 import { sizeKeyOf, timeKeyOf } from '../core/search-order.ts'
 import { hashBytes } from './share-directories.ts'
-import { type SearchedDirectories, markHits } from './share-search-directories.ts'
+import type { SearchedDirectories } from './share-search-directories.ts'
+import { NameRanker, indexWithin, startsAt } from './share-search-names.ts'
 import type { Search, SearchedShare } from './share-search.ts'
-import { SegmentBuilder, SegmentColumns, isBoundary } from './share-segment.ts'
+import { SegmentBuilder, SegmentColumns } from './share-segment.ts'
+import { SegmentSignature, isBoundary } from './share-signature.ts'
 
 /**
- * The files of one segment in one search. Rare words are found with the engine's own search over the text; once a word turns out to be in many
- * names, byte by byte, which costs the same however many there are. Since large files come first and the results kept are known, most of what a
- * common word finds is left out after a look at one byte.
+ * The files of one segment in one search. Whether it can have a result at all its signature says. Rare words are found with the engine's own search
+ * over the text; once a word turns out to be in many names, byte by byte, which costs the same however many there are. Since large files come first
+ * and the results kept are known, most of what a common word finds is left out after a look at one byte.
  */
+export interface SegmentSource {
+  /** Valid until anything else is read. */
+  signature(): Buffer | undefined
+  /** Valid until another segment's is read. */
+  text(): Buffer | undefined
+  /** Valid until anything else is read. */
+  columns(): Buffer | undefined
+}
 
 /** Hits of a word in a segment after which it counts as common. */
 const COMMON_HITS = 128
 /** Common hits after which it is worked out anew what may still become a result. */
 const HITS_PER_LOOK = 16
 const LINE_FEED = 0x0a
+const DOT = 0x2e
 /** No results of this rank or better are looked for any more. */
 const NO_RANK = -1
 
@@ -25,7 +35,8 @@ export class SegmentSearch {
   readonly #share: SearchedShare
   readonly #search: Search
   readonly #below: SearchedDirectories
-  /** Words as typed, with what is before every name: finds all names that begin so. */
+  readonly #ranker: NameRanker
+  /** Words as typed. */
   readonly #typed: Buffer
   readonly #extensions: readonly Buffer[]
   #number = 0
@@ -39,57 +50,66 @@ export class SegmentSearch {
     this.#share = share
     this.#search = search
     this.#below = below
-    this.#typed = Buffer.from(`\n${search.query.words.join(' ')}`)
+    this.#ranker = new NameRanker(search.query)
+    this.#typed = Buffer.from(search.query.words.join(' '))
     this.#extensions = search.query.extensions.map((extension) => Buffer.from(`.${extension}`))
   }
 
-  /** @param columns read only when something was found */
-  run(number: number, text: Buffer, columns: () => Buffer | undefined): void {
+  run(number: number, source: SegmentSource): void {
     const { words } = this.#search
-    const inName = this.#rarest(words, text)
-    const inPath = this.#below.found === 0 ? null : this.#rarest(this.#onlyInNames(), text)
-    if (inName === null && inPath === null) return
-    const bytes = columns()
+    const bytes = source.signature()
     if (bytes === undefined) return
+    const signature = new SegmentSignature(bytes)
+    if (!this.#mayFit(signature)) return
+    // Words that no directory has in its path: a file's own name must have them.
+    const { found } = this.#below
+    let possible = 0
+    for (const [bit, word] of words.entries()) if (signature.mayContain(word)) possible |= 1 << bit
+    const mayBeNames = possible === this.#below.all
+    const mayBePaths = found !== 0 && (possible | found) === this.#below.all
+    if (!mayBeNames && !mayBePaths) return
+    // The name can only begin with what was typed, or have all words at starts of its words, if there are such starts.
+    this.#bestRank = !words.every((word) => signature.mayStart(word)) ? 3 : signature.mayBegin(this.#typed) ? 0 : 2
+    // A segment's first entry is the largest.
+    const { worst } = this.#search.best
+    const least = mayBeNames ? this.#bestRank : 4
+    if (worst !== undefined && this.#search.sort === 'rank' && (least > worst.rank || (least === worst.rank && sizeKeyOf(signature.largest) < worst.sizeKey))) return
+    const text = source.text()
+    if (text === undefined) return
+    const columns = source.columns()
+    if (columns === undefined) return
     this.#number = number
     this.#text = text
-    this.#columns = new SegmentColumns(bytes)
+    this.#columns = new SegmentColumns(columns)
     this.#ends = this.#columns.ends
-    // The name can only begin with what was typed, or have all words at starts of its words, if there are such starts.
-    this.#bestRank = words.every((word) => this.#columns.mayStart(word)) ? 0 : 3
-    if (inName === undefined) this.#takeAll()
-    else if (inName !== null) this.#findInNames(inName)
-    if (inPath !== null && this.#columns.count > 0) this.#findInPaths(inPath)
+    if (words.length === 0) this.#takeAll()
+    else if (mayBeNames) this.#findInNames()
+    if (mayBePaths) this.#findInPaths(possible)
   }
 
-  /** Words that no directory has in its path: a file's own name must have them. */
-  #onlyInNames(): readonly Buffer[] {
-    return this.#search.words.filter((_, bit) => (this.#below.found & (1 << bit)) === 0)
-  }
-
-  /** The word that first appears last, which is a good guess. @returns undefined for no words, null when one of them is not in the text at all */
-  #rarest(words: readonly Buffer[], text: Buffer): Buffer | undefined | null {
-    let rarest: Buffer | undefined
-    let last = -1
-    for (const word of words) {
-      const at = text.indexOf(word)
-      if (at === -1) return null
-      if (at > last) {
-        last = at
-        rarest = word
-      }
-    }
-    return rarest
+  #mayFit(signature: SegmentSignature): boolean {
+    const { query, typeCodes } = this.#search
+    if (signature.largest < query.minSize || signature.smallest > query.maxSize) return false
+    if (query.types.length > 0 && ![...typeCodes].some((code) => signature.hasType(code))) return false
+    return query.extensions.length === 0 || query.extensions.some((extension) => signature.mayHaveExtension(extension))
   }
 
   #takeAll(): void {
     for (let i = 0; i < this.#columns.count; i++) {
-      if (this.#search.sort !== 'date' && !this.#canEnter(0, i)) return
+      if (this.#isOver(0, i)) return
       this.#consider(i, 0)
     }
   }
 
-  #findInNames(word: Buffer): void {
+  #findInNames(): void {
+    const word = this.#rarest()
+    if (word === undefined) return
+    const most = this.#worstRank(0)
+    if (most < this.#bestRank) return
+    if (most < 2) {
+      this.#findBeginnings(0)
+      return
+    }
     const text = this.#text
     const ends = this.#ends
     let hits = 0
@@ -100,9 +120,25 @@ export class SegmentSearch {
         return
       }
       const i = entryAt(ends, at)
+      if (this.#isTooSmall(i)) return
       this.#consider(i, 0)
       from = ends[i] ?? text.length
     }
+  }
+
+  /** The word that first appears last, which is a good guess. @returns undefined when one of them is not in the text at all */
+  #rarest(): Buffer | undefined {
+    let rarest: Buffer | undefined
+    let last = -1
+    for (const word of this.#search.words) {
+      const at = this.#text.indexOf(word)
+      if (at === -1) return undefined
+      if (at > last) {
+        last = at
+        rarest = word
+      }
+    }
+    return rarest
   }
 
   /** @param from where to begin: the end of a name */
@@ -122,14 +158,15 @@ export class SegmentSearch {
       const rank = this.#bestRank === 3 ? 3 : before === LINE_FEED ? 0 : isBoundary(before) ? 2 : 3
       if (rank > most && most < 2) {
         // Only names that begin with what was typed are of interest by now.
-        this.#findPrefixes(at)
+        this.#findBeginnings(entryAt(ends, at))
         return
       }
-      if (rank > most || !startsAt(text, word, at)) continue
+      if (rank > most || !startsAt(text, at, text.length, word)) continue
       while ((ends[i] ?? Infinity) <= at) i++
       // It only ever falls, so an old one costs a look and no result.
       if (--untilLook <= 0) {
         untilLook = HITS_PER_LOOK
+        if (this.#isTooSmall(i)) return
         most = this.#worstRank(i)
         if (most < this.#bestRank) return
         if (rank > most) continue
@@ -139,11 +176,26 @@ export class SegmentSearch {
     }
   }
 
-  #findPrefixes(from: number): void {
-    for (let at = this.#text.indexOf(this.#typed, from); at !== -1; at = this.#text.indexOf(this.#typed, at + 1)) {
-      const i = entryAt(this.#ends, at)
-      if (this.#worstRank(i) === NO_RANK) return
+  /** Only names that begin with what was typed. @param from the first of them */
+  #findBeginnings(from: number): void {
+    const text = this.#text
+    const ends = this.#ends
+    const typed = this.#typed
+    const [first = 0] = typed
+    let start = this.#start(from)
+    let most = this.#worstRank(from)
+    let untilLook = HITS_PER_LOOK
+    for (let i = from; i < ends.length; i++) {
+      const end = ends[i] ?? 0
+      const at = start
+      start = end + 1
+      if (text[at] !== first || !startsAt(text, at, end, typed)) continue
+      // By now only those that are what was typed, but for an extension.
+      if (most === 0 && text[at + typed.length] !== DOT && at + typed.length !== end) continue
       this.#consider(i, 0)
+      if (--untilLook > 0) continue
+      untilLook = HITS_PER_LOOK
+      if ((most = this.#worstRank(i)) === NO_RANK || this.#isTooSmall(i)) return
     }
   }
 
@@ -152,92 +204,86 @@ export class SegmentSearch {
     const { best, sort } = this.#search
     const { worst } = best
     if (worst === undefined || sort === 'date') return 3
-    if (sort === 'size') return this.#canEnter(0, i) ? 3 : NO_RANK
-    return Math.min(3, this.#canEnter(worst.rank, i) ? worst.rank : worst.rank - 1)
+    if (sort === 'size') return this.#mayEnter(0, i) ? 3 : NO_RANK
+    return Math.min(3, this.#mayEnter(worst.rank, i) ? worst.rank : worst.rank - 1)
   }
 
   /** Whether an entry of this rank at best could still become a result. */
-  #canEnter(rank: number, i: number): boolean {
-    const { best, sort } = this.#search
-    const { worst } = best
-    if (worst === undefined) return true
-    const sizeKey = sizeKeyOf(this.#columns.size(i))
-    const timeKey = timeKeyOf(this.#columns.mtime(i))
-    if (sort === 'date') return timeKey >= worst.timeKey
-    if (sort === 'rank' && rank !== worst.rank) return rank < worst.rank
-    return sizeKey > worst.sizeKey || (sizeKey === worst.sizeKey && timeKey >= worst.timeKey)
+  #mayEnter(rank: number, i: number): boolean {
+    return this.#search.mayEnter(rank, this.#columns.size(i), this.#columns.mtime(i))
   }
 
-  /** Files whose path has words that their name has not. @param word one that the name must have; undefined = none must */
-  #findInPaths(word: Buffer | undefined): void {
-    const { masks, isInside } = this.#below
-    if (word === undefined) {
-      let names: Uint32Array | undefined
-      for (let i = 0, looked = 0; i < this.#columns.count; i++) {
-        const directory = this.#columns.directory(i)
-        const mask = masks[directory] ?? 0
-        if (mask === 0 || isInside[directory] === 0) continue
-        if (this.#search.sort !== 'date' && !this.#canEnter(4, i)) return
-        // Often a few are enough; only for the rest is it worth knowing which names have which words.
-        if (++looked > COMMON_HITS) names ??= this.#wordsInNames()
-        if (names !== undefined && (mask | (names[i] ?? 0)) !== this.#below.all) continue
-        this.#considerPath(i)
+  /** Whether neither this entry nor one behind it can become a result any more. @param rank at best */
+  #isOver(rank: number, i: number): boolean {
+    return this.#search.sort !== 'date' && (this.#isTooSmall(i) || !this.#mayEnter(rank, i))
+  }
+
+  /** Sizes are in order but for what they are rounded. */
+  #isTooSmall(i: number): boolean {
+    return sizeKeyOf(this.#columns.size(i)) < sizeKeyOf(this.#search.query.minSize)
+  }
+
+  /** Files whose path has words that their name has not. @param possible words that may be in names here */
+  #findInPaths(possible: number): void {
+    if (this.#isOver(4, 0)) return
+    const { masks, found } = this.#below
+    const { count } = this.#columns
+    let known = 0
+    const inNames = new Uint32Array(count)
+    for (const [index, word] of this.#search.words.entries()) {
+      const bit = 1 << index
+      const hits = (possible & bit) === 0 ? [] : this.#fewHits(word)
+      if (hits === undefined) continue
+      if ((found & bit) === 0) {
+        // Nothing else can fit.
+        for (const i of hits) this.#considerPath(i)
+        return
       }
-      return
+      known |= bit
+      for (const i of hits) inNames[i] = (inNames[i] ?? 0) | bit
     }
-    for (let at = this.#text.indexOf(word); at !== -1;) {
-      const i = entryAt(this.#ends, at)
-      if (this.#search.sort !== 'date' && !this.#canEnter(4, i)) return
-      if (masks[this.#columns.directory(i)] !== 0) this.#considerPath(i)
-      at = this.#text.indexOf(word, this.#ends[i])
+    for (let i = 0; i < count; i++) {
+      const mask = masks[this.#columns.directory(i)] ?? 0
+      if (mask === 0 || (known & ~(mask | (inNames[i] ?? 0))) !== 0) continue
+      if (this.#isOver(4, i)) return
+      this.#considerPath(i)
     }
   }
 
-  /** Bit by bit which words are in each name, of the words that are missing in the path of any; the others count as there. */
-  #wordsInNames(): Uint32Array {
-    const { masks, all } = this.#below
-    let missing = 0
-    for (let i = 0; i < this.#columns.count; i++) {
-      const mask = masks[this.#columns.directory(i)] ?? 0
-      if (mask !== 0) missing |= all & ~mask
+  /** The entries whose names have a word; undefined if they are many. */
+  #fewHits(word: Buffer): number[] | undefined {
+    const hits: number[] = []
+    for (let at = this.#text.indexOf(word); at !== -1; at = this.#text.indexOf(word, this.#ends[hits.at(-1) ?? 0])) {
+      if (hits.length === COMMON_HITS) return undefined
+      hits.push(entryAt(this.#ends, at))
     }
-    const found = new Uint32Array(this.#columns.count).fill(all & ~missing)
-    for (const [bit, word] of this.#search.words.entries()) if ((missing & (1 << bit)) !== 0) markHits(this.#text, this.#ends, word, 1 << bit, found, 0)
-    return found
+    return hits
   }
 
   #considerPath(i: number): void {
-    if (!this.#fits(i)) return
-    const { query } = this.#search
+    if (!this.#mayEnter(4, i) || !this.#fits(i)) return
     const mask = this.#below.masks[this.#columns.directory(i)] ?? 0
-    const name = this.#name(i)
-    if (query.excluded.some((word) => name.includes(word))) return
+    if (mask === 0) return
+    const start = this.#start(i)
+    const end = this.#ends[i] ?? 0
     let isAllInName = true
-    for (const [bit, word] of query.words.entries()) {
-      if (name.includes(word)) continue
+    for (const [bit, word] of this.#search.words.entries()) {
+      if (indexWithin(this.#text, start, end, word) !== -1) continue
       if ((mask & (1 << bit)) === 0) return
       isAllInName = false
     }
     // Those were found by their names.
-    if (!isAllInName) this.#offer(i, 4)
+    if (!isAllInName && !this.#ranker.isExcluded(this.#text, start, end)) this.#offer(i, 4)
   }
 
   /** @param rank at best */
   #consider(i: number, rank: number): void {
-    if (!this.#canEnter(rank, i) || !this.#fits(i)) return
-    const { query } = this.#search
-    if (query.words.length === 0 && query.excluded.length === 0) {
-      this.#offer(i, 0)
-      return
-    }
-    const name = this.#name(i)
-    if (query.excluded.some((word) => name.includes(word))) return
-    const found = rankName(query, name)
-    if (found !== undefined) this.#offer(i, found)
-  }
-
-  #name(i: number): string {
-    return this.#text.toString('utf8', this.#start(i), this.#ends[i])
+    if (!this.#mayEnter(rank, i) || !this.#fits(i)) return
+    const start = this.#start(i)
+    const end = this.#ends[i] ?? 0
+    if (this.#ranker.isExcluded(this.#text, start, end)) return
+    const found = this.#ranker.rank(this.#text, start, end, this.#worstRank(i))
+    if (found !== undefined && this.#mayEnter(found, i)) this.#offer(i, found)
   }
 
   #start(i: number): number {
@@ -256,7 +302,7 @@ export class SegmentSearch {
     const end = this.#ends[i] ?? 0
     const start = this.#start(i)
     // One byte of a name must be left before the dot.
-    return this.#extensions.some((extension) => end - extension.length > start && startsAt(this.#text, extension, end - extension.length))
+    return this.#extensions.some((extension) => end - extension.length > start && startsAt(this.#text, end - extension.length, end, extension))
   }
 
   #offer(i: number, rank: number): void {
@@ -280,9 +326,4 @@ function entryAt(ends: Uint32Array, offset: number): number {
     else high = middle
   }
   return low
-}
-
-function startsAt(text: Uint8Array, word: Uint8Array, at: number): boolean {
-  for (let i = 0; i < word.length; i++) if (text[at + i] !== word[i]) return false
-  return true
 }

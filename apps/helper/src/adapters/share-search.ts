@@ -2,15 +2,16 @@ import {
   CodedError, type Entry, type FileType, type ListPage, type ListRequest, MAX_PAGE_ENTRIES, PageMeter, type SearchQuery, type SharePath, parseSearch, sharePathParts,
 } from '@harddrive-party/protocol'
 import { BestOf } from '../core/best-of.ts'
-import { type SearchPlace, compareBySize, compareByTime, compareSearchPlaces, formatSearchCursor, parseSearchCursor } from '../core/search-order.ts'
+import { type SearchPlace, compareBySize, compareByTime, compareSearchPlaces, formatSearchCursor, parseSearchCursor, sizeKeyOf, timeKeyOf } from '../core/search-order.ts'
 import type { SharedRoot } from '../network/network-api.ts'
 import { CHUNK_ENTRIES } from './share-chunk.ts'
 import type { DirectoryTable } from './share-directories.ts'
-import { COLUMNS, type Generation, type ShareIndexTables, TEXT, indexKey, readGeneration } from './share-index-tables.ts'
+import { type Generation, type ShareIndexTables, readGeneration } from './share-index-tables.ts'
 import { locate, pathOf, readChunk } from './share-place.ts'
 import { SearchedDirectories } from './share-search-directories.ts'
 import { SegmentSearch } from './share-search-segment.ts'
-import { typeCodesOf } from './share-segment.ts'
+import type { SegmentReader } from './share-segment-reader.ts'
+import { typeCodesOf } from './share-signature.ts'
 
 /**
  * Makes one page of a search through everything below a directory, or through all shares: the best results behind the cursor, best first. It goes
@@ -22,6 +23,7 @@ export interface SearchOptions {
   readonly request: ListRequest
   readonly sort: 'rank' | 'size' | 'date'
   readonly directories: (shareId: string, generation: Generation) => DirectoryTable
+  readonly segments: SegmentReader
 }
 
 /** A result, and where its path can be found. */
@@ -49,12 +51,14 @@ export interface Search {
   readonly typeCodes: ReadonlySet<number>
   readonly sort: SearchOptions['sort']
   readonly best: BestOf<Found>
+  /** Whether something of this rank at best may still become a result. */
+  mayEnter(rank: number, size: number, mtime: number): boolean
   /** Takes a result unless it is before the cursor. */
   offer(found: Found): void
 }
 
 /** @throws CodedError `bad-request`, `not-found` */
-export function* searchShares({ tables, shares, request, sort, directories }: SearchOptions): Generator<void, ListPage> {
+export function* searchShares({ tables, shares, request, sort, directories, segments }: SearchOptions): Generator<void, ListPage> {
   const query = parseSearch(request.search ?? '')
   const after = request.cursor === undefined ? undefined : parseSearchCursor(request.cursor)
   if (request.cursor !== undefined && after === undefined) throw new CodedError('bad-request', 'this is not a cursor of this search')
@@ -66,6 +70,14 @@ export function* searchShares({ tables, shares, request, sort, directories }: Se
     typeCodes: typeCodesOf(query.types.filter((type): type is FileType => type !== 'folder')),
     sort,
     best,
+    mayEnter: (rank, size, mtime) => {
+      const { worst } = best
+      if (worst === undefined) return true
+      if (sort === 'rank' && rank !== worst.rank) return rank < worst.rank
+      if (sort === 'date') return timeKeyOf(mtime) >= worst.timeKey
+      const sizeKey = sizeKeyOf(size)
+      return sizeKey > worst.sizeKey || (sizeKey === worst.sizeKey && timeKeyOf(mtime) >= worst.timeKey)
+    },
     offer: (found) => {
       if (after === undefined || compare(found, after) > 0) best.offer(found)
     },
@@ -79,12 +91,12 @@ export function* searchShares({ tables, shares, request, sort, directories }: Se
     if (base !== undefined && place === undefined) throw new CodedError('not-found', 'there is no such file or directory')
     // Below a file there is nothing, and in what was never scanned nothing is known.
     if (generation === undefined || (place !== undefined && place.directoryId === undefined)) continue
-    yield* searchShare(tables, { root, generation, table: directories(root.shareId, generation) }, search, place?.directoryId)
+    yield* searchShare(segments, { root, generation, table: directories(root.shareId, generation) }, search, place?.directoryId)
   }
   return pageOf(tables, best.sorted(), request)
 }
 
-function* searchShare(tables: ShareIndexTables, share: SearchedShare, search: Search, base: number | undefined): Generator<void> {
+function* searchShare(reader: SegmentReader, share: SearchedShare, search: Search, base: number | undefined): Generator<void> {
   const below = new SearchedDirectories(share, search, base)
   yield* below.run()
   const { types } = search.query
@@ -93,9 +105,8 @@ function* searchShare(tables: ShareIndexTables, share: SearchedShare, search: Se
   const segments = new SegmentSearch(share, search, below)
   const { generation } = share.generation
   for (const number of share.generation.live) {
-    const text = tables.segments.get(indexKey(generation, number, TEXT))
-    // It went while we waited for our turn: what took its place is for the next search.
-    if (text !== undefined) segments.run(number, text, () => tables.segments.get(indexKey(generation, number, COLUMNS)))
+    // One that went while we waited for our turn has nothing: what took its place is for the next search.
+    segments.run(number, reader.segment(generation, number))
     yield
   }
 }

@@ -1,5 +1,6 @@
-import { FILE_TYPES, type FileType, fileTypeOf, foldName } from '@harddrive-party/protocol'
+import { extensionOf, foldName } from '@harddrive-party/protocol'
 import { MAX_TIME_KEY, sizeKeyOf, timeKeyOf } from '../core/search-order.ts'
+import { encodeSignature, typeCodeOf } from './share-signature.ts'
 
 /**
  * Search segments: the files of many directories, thousands at a time, so that a search runs over few long texts instead of many small ones.
@@ -8,13 +9,12 @@ import { MAX_TIME_KEY, sizeKeyOf, timeKeyOf } from '../core/search-order.ts'
  *
  * The text: a line feed before each folded name and one at the end. The columns, each as long as there are entries: f64 size, f64 mtime, u32
  * directory id, u32 number within the directory, u32 end of the folded name in the text, u8 file type; with a head of u32 entries and u32 zero.
- * After them one bit for each pair of bytes: whether a word of any name starts so. Little-endian.
+ * Little-endian. What can be asked before reading any of this is in the signature (`share-signature.ts`).
  */
 export const SEGMENT_ENTRIES = 16_384
 
 const HEADER_BYTES = 8
 const RECORD_BYTES = 29
-const TYPE_CODES = new Map<FileType, number>(FILE_TYPES.map((type, i) => [type, i + 1]))
 
 /** Files on their way into a segment, column by column. */
 export class SegmentBuilder {
@@ -42,7 +42,7 @@ export class SegmentBuilder {
   }
 
   /** Starts anew. */
-  take(): { text: Buffer; columns: Buffer } {
+  take(): { text: Buffer; columns: Buffer; signature: Buffer } {
     const count = this.count
     const order = sortLargestFirst(this.#sizes, this.#mtimes)
     const names: string[] = []
@@ -52,11 +52,12 @@ export class SegmentBuilder {
     const folded = plain ? names : names.map(foldName)
     text = plain ? text.toLowerCase() : `\n${folded.join('\n')}\n`
     // Not from the pool: the columns must be aligned.
-    const columns = Buffer.from(new ArrayBuffer(HEADER_BYTES + count * RECORD_BYTES + STARTS_BYTES))
+    const columns = Buffer.from(new ArrayBuffer(HEADER_BYTES + count * RECORD_BYTES))
     columns.writeUInt32LE(count, 0)
     const doubles = new Float64Array(columns.buffer, columns.byteOffset + HEADER_BYTES, count * 2)
     const words = new Uint32Array(columns.buffer, columns.byteOffset + HEADER_BYTES + count * 16, count * 3)
     const types = columns.subarray(HEADER_BYTES + count * 28, HEADER_BYTES + count * RECORD_BYTES)
+    const codes = new Map<string, number>()
     let end = 0
     for (let at = 0; at < count; at++) {
       const i = order[at] ?? 0
@@ -67,32 +68,19 @@ export class SegmentBuilder {
       words[at] = this.#directories[i] ?? 0
       words[count + at] = this.#positions[i] ?? 0
       words[2 * count + at] = end
-      const type = fileTypeOf(name)
-      types[at] = type === undefined ? 0 : (TYPE_CODES.get(type) ?? 0)
+      const extension = extensionOf(name)
+      let code = codes.get(extension)
+      if (code === undefined) codes.set(extension, (code = typeCodeOf(extension)))
+      types[at] = code
     }
+    const bytes = Buffer.from(text, plain ? 'latin1' : 'utf8')
+    const signature = encodeSignature({ text: bytes, ends: words.subarray(2 * count), sizes: this.#sizes, extensions: new Set(codes.keys()) })
     this.#names = []
     this.#sizes = []
     this.#mtimes = []
     this.#directories = []
     this.#positions = []
-    const bytes = Buffer.from(text, plain ? 'latin1' : 'utf8')
-    markStarts(bytes, columns.subarray(HEADER_BYTES + count * RECORD_BYTES))
-    return { text: bytes, columns }
-  }
-}
-
-/** What separates words, as the protocol's ranks have it, in bytes. */
-export function isBoundary(byte: number): boolean {
-  return byte < 0x30 || (byte > 0x39 && byte < 0x61) || (byte > 0x7a && byte < 0x80)
-}
-
-const STARTS_BYTES = 0x1_0000 / 8
-
-function markStarts(text: Uint8Array, into: Uint8Array): void {
-  for (let at = 1; at < text.length - 1; at++) {
-    if (!isBoundary(text[at - 1] ?? 0)) continue
-    const pair = ((text[at] ?? 0) << 8) | (text[at + 1] ?? 0)
-    into[pair >> 3] = (into[pair >> 3] ?? 0) | (1 << (pair & 7))
+    return { text: bytes, columns, signature }
   }
 }
 
@@ -132,7 +120,6 @@ export class SegmentColumns {
   readonly #doubles: Float64Array
   readonly #words: Uint32Array
   readonly #types: Uint8Array
-  readonly #starts: Uint8Array
 
   constructor(bytes: Buffer) {
     // What the database hands out may lie anywhere in its memory.
@@ -142,7 +129,6 @@ export class SegmentColumns {
     this.#doubles = new Float64Array(aligned.buffer, start, this.count * 2)
     this.#words = new Uint32Array(aligned.buffer, start + this.count * 16, this.count * 3)
     this.#types = new Uint8Array(aligned.buffer, start + this.count * 28, this.count)
-    this.#starts = new Uint8Array(aligned.buffer, start + this.count * RECORD_BYTES, STARTS_BYTES)
   }
 
   size(i: number): number {
@@ -167,20 +153,8 @@ export class SegmentColumns {
     return this.#words.subarray(2 * this.count)
   }
 
-  /** Whether some name may have a word that starts like this; surely not, if false. */
-  mayStart(word: Uint8Array): boolean {
-    const [first = 0, second] = word
-    if (second === undefined) return this.#starts.subarray(first << 5, (first + 1) << 5).some((bits) => bits !== 0)
-    const pair = (first << 8) | second
-    return ((this.#starts[pair >> 3] ?? 0) & (1 << (pair & 7))) !== 0
-  }
-
   /** As `typeCodes` has them; 0 = none of these. */
   typeCode(i: number): number {
     return this.#types[i] ?? 0
   }
-}
-
-export function typeCodesOf(types: readonly FileType[]): ReadonlySet<number> {
-  return new Set(types.flatMap((type) => TYPE_CODES.get(type) ?? []))
 }
