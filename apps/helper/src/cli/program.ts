@@ -13,6 +13,7 @@ import { listFiles, listShares, readFile } from './commands/files.ts'
 import { addShare, changeAudience, removeShare, showCode, showStatus, stopHelper } from './commands/own.ts'
 import { addDeviceCommands } from './devices-program.ts'
 import { addLibraryCommands } from './library-program.ts'
+import { addOfferCommands } from './offers-program.ts'
 import { addSharingCommands } from './sharing-program.ts'
 import { addWish, editWish, listWishes, removeWish, showMatches, type WishOptions } from './commands/wishes.ts'
 import { SWITCH_NAMES, joinTopic, leaveTopic, listTopics, showSettings } from './commands/topics.ts'
@@ -178,6 +179,7 @@ export function buildProgram(actions: ProgramActions): Command {
 
   addLibraryCommands(command, helper)
   addSharingCommands(command, helper)
+  addOfferCommands(command, helper)
   command('download <peer/path>', 'Download a file, or a folder with everything below it.').alias('get')
     .option('--dry-run', 'only say what it would fetch: how much, what is here already, and whether it fits')
     .option('--follow', 'then fetch what is new in the folder, too, from time to time')
