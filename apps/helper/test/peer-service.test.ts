@@ -40,15 +40,15 @@ class TestClock implements Clock {
 /** Files by path, and a look at what is held; each read waits for `gate`. */
 class FakeReader implements ShareReader {
   readonly files = new Map<string, Buffer>()
-  page: (request: ListRequest) => ListPage = () => ({ entries: [] })
+  page: (request: ListRequest, signal?: AbortSignal) => ListPage | Promise<ListPage> = () => ({ entries: [] })
   leased = 0
   /** Paths in the order they were read. */
   readonly started: string[] = []
   #wake: (() => void) | undefined
   #wanted = Infinity
 
-  async list(request: ListRequest): Promise<ListPage> {
-    return this.page(request)
+  async list(request: ListRequest, options?: { readonly signal?: AbortSignal }): Promise<ListPage> {
+    return this.page(request, options?.signal)
   }
 
   async readRange({ path, start = 0, end = start + MAX_READ_BYTES }: { path: SharePath; start?: number; end?: number }) {
@@ -311,6 +311,32 @@ describe('serving many', () => {
     for (const frames of streams) await expect(bytesOf(frames)).rejects.toMatchObject({ code: 'stream-reset' })
     const late = await ask(peer, { type: 'ping' })
     await expect(answerOf(late)).rejects.toMatchObject({ code: 'stream-reset' })
+  })
+
+  it('ends a search when nobody waits for it any more, and does not begin those that waited behind it', async () => {
+    const peer = await dial('a1')
+    const asked: (string | undefined)[] = []
+    let begin: (() => void) | undefined
+    const begun = new Promise<void>((resolve) => (begin = resolve))
+    reader.page = ({ search }, signal) => {
+      asked.push(search)
+      if (search !== 'long') return { entries: [] }
+      begin?.()
+      return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new CodedError('aborted', 'nobody wants this any more'))))
+    }
+    const search = (text: string) => ask(peer, { type: 'ls', recursive: true, limit: 10, search: text })
+    const long = await search('long')
+    await begun
+    const waiting = await search('waiting')
+    const last = await search('last')
+    waiting.stream.abort()
+    long.stream.abort()
+    // What was sent before is there when this is answered.
+    await answerOf(await ask(peer, { type: 'ping' }))
+    clock.advance(1000)
+    expect(await answerOf(last)).toEqual({ type: 'page', entries: [] })
+    expect(asked).toEqual(['long', 'last'])
+    expect(logged).toEqual([])
   })
 
   it('lets go when the connection is lost', async () => {

@@ -55,6 +55,9 @@ export interface PeerServiceOptions {
 const ANSWER_TIMEOUT_MS = 60_000
 /** What a peer sends after its request is thrown away; a peer that goes on and on is cut off. */
 const DRAIN_READS = 16
+/** Between two looks whether somebody still waits for a listing. */
+const LOOK_MS = 20
+const NOTHING = new Uint8Array(0)
 
 export function openPeerService(options: PeerServiceOptions): PeerService {
   return new Service(options)
@@ -166,7 +169,7 @@ class Service implements PeerService {
       case 'ping':
         return this.#send(frames, { type: 'pong' }, cut)
       case 'ls': {
-        const page = await this.#inTurn(load, () => this.#options.reader.list(request, this.#visibility(connection.peerId)))
+        const page = await this.#inTurn(load, frames.stream, cut, () => this.#options.reader.list(request, { signal: cut.signal, ...this.#visibility(connection.peerId) }))
         return this.#send(frames, { type: 'page', ...page }, cut)
       }
       case 'read':
@@ -200,15 +203,31 @@ class Service implements PeerService {
   }
 
   /** One listing of a peer at a time, and each in a turn of the event loop of its own. */
-  async #inTurn<T>(load: PeerLoad, work: () => T): Promise<T> {
+  async #inTurn<T>(load: PeerLoad, stream: PeerStream, cut: AbortController, work: () => Promise<T>): Promise<T> {
     const before = load.listings
     const mine = before.then(async () => {
       await turn()
-      return work()
+      // Whoever goes on typing has no use for the searches before.
+      await stream.write(NOTHING)
+      const end = this.#untilLeft(stream, cut)
+      return work().finally(end)
     })
     // The next one waits for this one's end, whatever it is.
     load.listings = Promise.allSettled([mine])
     return mine
+  }
+
+  /** Looks now and then whether the peer still listens, and cuts the stream off if not. @returns ends that */
+  #untilLeft(stream: PeerStream, cut: AbortController): () => void {
+    let cancel: (() => void) | undefined
+    const look = () => {
+      cancel = this.#clock.wakeAfter(LOOK_MS, () => {
+        look()
+        stream.write(NOTHING).catch(() => cut.abort())
+      })
+    }
+    look()
+    return () => cancel?.()
   }
 
   #read(connection: PeerConnection, frames: FrameStream, request: ReadRequest, cut: AbortController): Promise<void> {
