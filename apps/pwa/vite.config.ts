@@ -44,7 +44,7 @@ export default defineConfig({
         globIgnores: ['notification-click.js'],
         navigateFallback: '/index.html',
         // What the helper answers itself is never the shell.
-        navigateFallbackDenylist: [/^\/api\//, /^\/control/],
+        navigateFallbackDenylist: [/^\/api\//, /^\/trust/, /^\/control/],
         cleanupOutdatedCaches: true,
         inlineWorkboxRuntime: true,
         importScripts: ['/notification-click.js'],

@@ -45,7 +45,7 @@ export function openDevices(options: { store: Store; now: () => number; onError:
       if (device === undefined) throw new CodedError('not-found', 'there is no such device')
       const changed = { ...device, ...change }
       devices.set(deviceId, changed)
-      if (changed.role !== device.role) for (const listener of [...roleListeners]) listener(deviceId)
+      if (changed.role !== device.role) for (const listener of roleListeners) listener(deviceId)
       await table.put(deviceId, changed)
     },
     touch: (deviceId) => {
@@ -57,7 +57,7 @@ export function openDevices(options: { store: Store; now: () => number; onError:
     },
     remove: async (deviceId) => {
       if (!devices.delete(deviceId)) return false
-      for (const listener of [...listeners]) listener(deviceId)
+      for (const listener of listeners) listener(deviceId)
       await table.remove(deviceId)
       return true
     },

@@ -160,10 +160,10 @@ export async function openFilesOrigin(options: FilesOriginOptions): Promise<File
       return give({ kind: 'local', path: grant.path, directory }, holder)
     },
     revoke: (deviceId) => {
-      for (const grant of [...grants.values()]) if (grant.holder.deviceId === deviceId) drop(grant)
+      for (const grant of grants.values()) if (grant.holder.deviceId === deviceId) drop(grant)
     },
     setLan: async (wanted) => {
-      if (wanted === null) for (const grant of [...grants.values()]) if (grant.holder.door !== null) drop(grant)
+      if (wanted === null) for (const grant of grants.values()) if (grant.holder.door !== null) drop(grant)
       await lan.set(wanted)
     },
     close: () =>

@@ -35,8 +35,8 @@ interface Words {
   readonly get: string
   readonly android: readonly string[]
   readonly ios: readonly string[]
-  readonly thenTitle: string
-  readonly then: readonly string[]
+  readonly enterTitle: string
+  readonly enter: readonly string[]
   readonly scope: string
 }
 
@@ -58,8 +58,8 @@ const WORDS: Readonly<Record<'en' | 'de', Words>> = {
       'Open Settings → Profile downloaded → Install. Under “More details” the fingerprint can be compared once more.',
       'Open Settings → General → About → Certificate Trust Settings and switch it on for harddrive-party.',
     ],
-    thenTitle: '3. Let this phone in',
-    then: ['Close this page and scan the second code that the app on your computer shows.', 'Then install the app: “Install app” or “Add to home screen” in the menu of your browser.'],
+    enterTitle: '3. Let this phone in',
+    enter: ['Close this page and scan the second code that the app on your computer shows.', 'Then install the app: “Install app” or “Add to home screen” in the menu of your browser.'],
     scope: 'What you trust can speak for addresses of local networks only, never for websites.',
   },
   de: {
@@ -79,8 +79,8 @@ const WORDS: Readonly<Record<'en' | 'de', Words>> = {
       'Öffne Einstellungen → Profil geladen → Installieren. Unter „Mehr Details“ lässt sich der Fingerabdruck noch einmal vergleichen.',
       'Öffne Einstellungen → Allgemein → Info → Zertifikatsvertrauenseinstellungen und schalte harddrive-party ein.',
     ],
-    thenTitle: '3. Dieses Telefon einlassen',
-    then: ['Schließe diese Seite und scanne den zweiten Code, den die App auf deinem Rechner zeigt.', 'Installiere dann die App: „App installieren“ oder „Zum Home-Bildschirm“ im Menü deines Browsers.'],
+    enterTitle: '3. Dieses Telefon einlassen',
+    enter: ['Schließe diese Seite und scanne den zweiten Code, den die App auf deinem Rechner zeigt.', 'Installiere dann die App: „App installieren“ oder „Zum Home-Bildschirm“ im Menü deines Browsers.'],
     scope: 'Was du hier einrichtest, gilt nur für Adressen in lokalen Netzen, nie für Webseiten.',
   },
 }
@@ -103,7 +103,7 @@ export function trustPage({ name, fingerprint }: TrustFacts, languages: string):
 <p><a class="button" href="${AUTHORITY_PATH}">${escape(words.get)}</a></p>
 <h3>Android</h3>${list(words.android)}
 <h3>iPhone, iPad</h3>${list(words.ios)}
-<h2>${escape(words.thenTitle)}</h2>${list(words.then)}
+<h2>${escape(words.enterTitle)}</h2>${list(words.enter)}
 <p class="soft">${escape(words.scope)}</p>
 </main></body></html>
 `

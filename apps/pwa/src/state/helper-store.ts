@@ -1,8 +1,8 @@
 import { defineStore } from 'pinia'
 import { computed, shallowReactive, shallowRef, ref } from 'vue'
 import type { PeerId } from '@harddrive-party/protocol'
-import { DEFAULT_LIMITS, NO_OFFERS } from '@harddrive-party/protocol/control'
-import type { AccessInfo, ControlApi, ControlChange, ControlSnapshot, LimitsInfo, OffersInfo, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, UploadPeerInfo, WishesInfo } from '@harddrive-party/protocol/control'
+import { DEFAULT_LIMITS, NO_OFFERS, hasRole } from '@harddrive-party/protocol/control'
+import type { AccessInfo, ControlApi, ControlChange, ControlSnapshot, DeviceRole, LimitsInfo, OffersInfo, PeerInfo, QueueInfo, Settings, ShareInfo, StatusInfo, TopicInfo, TransferInfo, UploadInfo, UploadPeerInfo, WishesInfo } from '@harddrive-party/protocol/control'
 import { type HelperLink, type LinkStatus, type OpenSession, forwardingApi, openLink } from './link.ts'
 import { type Memory, memoryInRam } from './memory.ts'
 
@@ -17,6 +17,8 @@ const REMEMBER_EVERY_MS = 2000
 export const useHelper = defineStore('helper', () => {
   const link = ref<LinkStatus>('connecting')
   const everOpen = ref(false)
+  /** Of this device. Until the helper has said so nothing looks forbidden; it decides anyway. */
+  const role = ref<DeviceRole>('admin')
   const status = shallowRef<StatusInfo | null>(null)
   const settings = shallowRef<Settings | null>(null)
   const topics = shallowRef<readonly TopicInfo[]>([])
@@ -39,6 +41,7 @@ export const useHelper = defineStore('helper', () => {
 
   function takeSnapshot(snapshot: ControlSnapshot) {
     status.value = snapshot.status
+    role.value = snapshot.role
     settings.value = snapshot.settings
     uploads.value = snapshot.uploads
     uploadPeers.value = snapshot.uploadPeers
@@ -178,6 +181,11 @@ export const useHelper = defineStore('helper', () => {
   }
 
   const isOpen = computed(() => link.value === 'open')
+
+  function mayAs(needed: DeviceRole): boolean {
+    return hasRole(role.value, needed)
+  }
+
   const connectedPeers = computed(() => [...peers.values()].filter((peer) => peer.state === 'connected'))
   const askingPeers = computed(() => [...peers.values()].filter((peer) => peer.state === 'asks'))
   const activeTransfers = computed(() => [...transfers.values()].filter((transfer) => !isEnded(transfer)))
@@ -187,7 +195,7 @@ export const useHelper = defineStore('helper', () => {
   }
 
   return {
-    link, isOpen, everOpen, status, settings, uploads, uploadPeers, limits, access, topics, wishes, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
+    link, isOpen, everOpen, role, hasRole: mayAs, status, settings, uploads, uploadPeers, limits, access, topics, wishes, peers, transfers, shares, connectedPeers, askingPeers, activeTransfers, api,
     queue, offers,
     start, stop, attach, wake, takeSnapshot, takeChange, onChange,
   }

@@ -35,7 +35,7 @@ export const entries = {
     foldersOf: 'Ordner von {name}',
   },
   search: {
-    field: 'Alle verbundenen Peers durchsuchen',
+    field: 'Alle Peers durchsuchen',
     showOf: 'Zeige Treffer von',
     all: 'Alle',
     list: 'Suchtreffer',

@@ -4,13 +4,15 @@ import { common } from './common.ts'
 import { connection } from './connection.ts'
 import { entries } from './entries.ts'
 import { peers } from './peers.ts'
+import { phones } from './phones.ts'
 import { settings } from './settings.ts'
 import { shares } from './shares.ts'
 import { sharing } from './sharing.ts'
 import { shell } from './shell.ts'
 import { transfers } from './transfers.ts'
 import { verify } from './verify.ts'
+import { viewer } from './viewer.ts'
 import { wishes } from './wishes.ts'
 import { words } from './words.ts'
 
-export const de: Messages = { activity, common, connection, entries, peers, settings, shares, sharing, shell, transfers, verify, wishes, words }
+export const de: Messages = { activity, common, connection, entries, peers, phones, settings, shares, sharing, shell, transfers, verify, viewer, wishes, words }

@@ -1,7 +1,7 @@
 export const settings = {
   title: 'Einstellungen',
   appearance: 'Darstellung',
-  theme: { auto: 'Automatisch', light: 'Hell', dark: 'Dunkel' },
+  theme: { auto: 'Auto', light: 'Hell', dark: 'Dunkel' },
   language: 'Sprache',
   languages: { auto: 'Wie mein Browser', en: 'English', de: 'Deutsch' },
   downloads: 'Downloads',

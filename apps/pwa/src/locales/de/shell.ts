@@ -2,7 +2,7 @@ export const shell = {
   skip: 'Zum Inhalt',
   main: 'Hauptmenü',
   home: 'harddrive-party, Startseite',
-  pages: { peers: 'Peers', add: 'Peer hinzufügen', pair: 'Koppeln', browse: 'Stöbern', search: 'Suche', transfers: 'Übertragungen', shares: 'Freigaben', mine: 'Meine Freigaben', settings: 'Einstellungen', connection: 'Verbindung' },
+  pages: { peers: 'Peers', add: 'Peer hinzufügen', pair: 'Koppeln', browse: 'Stöbern', search: 'Suche', transfers: 'Transfers', shares: 'Freigaben', mine: 'Meine Freigaben', settings: 'Einstellungen', connection: 'Verbindung' },
   asking: 'wollen sich verbinden',
   underWay: 'unterwegs',
   state: {
@@ -14,7 +14,7 @@ export const shell = {
     connected: 'Online · {n} verbunden | Online · {n} verbunden',
   },
   banner: {
-    restarting: 'Der Netzwerkteil deines Helfers startet neu. Übertragungen gehen gleich weiter.',
+    restarting: 'Der Netzwerkteil deines Helfers startet neu. Transfers gehen gleich weiter.',
     unavailable: 'Dieser Rechner kann kein QUIC, deshalb sind von hier aus keine Peers zu erreichen.',
     title: 'Dein Helfer läuft nicht',
     start: 'Starte ihn mit {start} oder {hdp}.',

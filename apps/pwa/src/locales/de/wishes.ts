@@ -45,7 +45,7 @@ export const wishes = {
     transfer: 'Bei deinem Helfer in Arbeit',
     paused: 'Pausiert',
   },
-  priority: { label: 'Vorrang von {name}', low: 'Zuletzt', normal: 'Der Reihe nach', high: 'Zuerst' },
+  priority: { label: 'Vorrang von {name}', low: 'Zuletzt', normal: 'Normal', high: 'Zuerst' },
   pause: '{name} pausieren',
   resume: '{name} fortsetzen',
   remove: '{name} von der Wunschliste entfernen',

@@ -1,0 +1,26 @@
+import type { Messages } from '../messages.ts'
+
+export const viewer: Messages['viewer'] = {
+  close: 'Vorschau schließen',
+  loading: 'Wird geladen …',
+  previous: 'Vorherige',
+  next: 'Nächste',
+  from: 'von {name}',
+  place: '{at} von {total}',
+  openTab: 'In neuem Tab öffnen',
+  zoom: 'Vergrößerung',
+  larger: 'Größer',
+  smaller: 'Kleiner',
+  noImage: 'Dein Browser kann dieses Bild nicht zeigen. Lade es herunter, um es mit einem anderen Programm zu öffnen.',
+  noFormat: 'Dein Browser kann „{name}“ nicht abspielen. Lade die Datei herunter, um sie mit einem anderen Programm zu öffnen.',
+  lost: 'Die Verbindung ging während des Abspielens verloren.',
+  noPdf: 'Dein Browser kann keine PDF-Dateien zeigen. Lade die Datei herunter, um sie mit einem anderen Programm zu öffnen.',
+  cut: 'Das ist der Anfang; den Rest siehst du nach dem Herunterladen.',
+  show: '{name} ansehen',
+  openFolder: 'Ordner {name} öffnen',
+  view: 'Ansicht',
+  asList: 'Liste',
+  asGrid: 'Kacheln',
+  path: 'Wo du bist',
+  top: 'Alle Ordner',
+}
