@@ -57,6 +57,16 @@ describe('bad links', () => {
     expect(measured.packets).toBeLessThan(140)
   })
 
+  it('a line that is back at any time is noticed at once where two had lost each other', () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const silentUntil = seededRandom(seed)() * 14_000
+      const { world, ok } = meet('port', 'port', seed, { delayMs: [10, 60], loss: 0.05, silentUntil, startsAt: [0, (seed % 5) * 500], eager: true, patienceMs: 600_000 })
+      expect(ok, `seed ${seed}`).toBe(true)
+      expect(Math.max(...world.players.map(({ outcome }) => outcome.at)), `seed ${seed}`).toBeLessThan(Math.max(silentUntil, 2_000) + 1_200)
+      expect(Math.max(...world.players.map(({ packets }) => packets))).toBeLessThan(250)
+    }
+  })
+
   it('clocks that are half a minute apart do no harm, and a clock that is wrong by minutes is the end of it', () => {
     for (const clockSkewMs of [-30_000, 30_000]) expect(measure('port', 'port', 10, { delayMs: [30, 30], clockSkewMs }).ok).toBe(10)
     expect(measure('port', 'port', 3, { delayMs: [30, 30], clockSkewMs: 200_000 })).toMatchObject({ ok: 0, codes: ['no-answer'] })

@@ -42,6 +42,9 @@ export interface PunchWorldOptions {
   /** The wall clock of side 1 is wrong by so much. */
   readonly clockSkewMs?: number
   readonly patienceMs?: number
+  readonly eager?: boolean
+  /** Until then nothing arrives at the other side. */
+  readonly silentUntil?: number
   /** How long it takes to open the sockets of a search. Default: a millisecond. */
   readonly openingMs?: number
   /** Flows per second of others in each house. */
@@ -194,7 +197,7 @@ export class PunchWorld {
   }
 
   #player(side: Side, reaches: readonly [ReachInfo, ReachInfo]): Player {
-    const { seed, sites, clockSkewMs = 0, patienceMs, candidates } = this.#options
+    const { seed, sites, clockSkewMs = 0, patienceMs, candidates, eager = false } = this.#options
     const own = reaches[side]
     const theirs = reaches[side === 0 ? 1 : 0]
     const budget = new PacketBudget()
@@ -209,6 +212,7 @@ export class PunchWorld {
       randomBytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(random() * 256)),
       unixOffsetMs: 1_700_000_000_000 + (side === 1 ? clockSkewMs : 0),
       hmac: quickHmac,
+      eager,
       ...(patienceMs !== undefined && { patienceMs }),
     }
     return {
@@ -287,7 +291,7 @@ export class PunchWorld {
       }
       from = outside
     }
-    if (hops + CORE_HOPS >= ttl || this.#random() < loss) return
+    if (hops + CORE_HOPS >= ttl || this.now < (this.#options.silentUntil ?? 0) || this.#random() < loss) return
     const outermost = target.nats.at(-1)
     const isThere = outermost === undefined ? to.host === target.host : (outermost.options.host ?? target.host) === to.host
     if (isThere) this.#descend(other, from, to, bytes, this.#delay(), target.nats.length - 1)

@@ -187,12 +187,12 @@ class OpenPunching implements Punching {
   }
 
   #start(target: PunchTarget, waiter: (outcome: PunchOutcome) => void): Run {
-    const { keyHash, candidates, nat, knockSecret } = target
+    const { keyHash, candidates, nat, knockSecret, eager } = target
     const { own, secrets, lowTtl, patienceMs, place, makePuncher = (facts) => new Puncher(facts) } = this.#options
     const puncher = makePuncher({
       own: own(), theirs: { ...(nat ?? UNKNOWN_NAT), candidates }, keyHashes: { ours: this.#selfHash, theirs: Buffer.from(keyHash, 'hex') },
       secrets: { ours: secrets(), theirs: knockSecret }, budget: this.#budget, random: Math.random, randomBytes, hmac,
-      unixOffsetMs: Date.now() - this.#clock.now(), loopback: place().loopbackOnly,
+      unixOffsetMs: Date.now() - this.#clock.now(), loopback: place().loopbackOnly, eager,
       ...(lowTtl === undefined ? {} : { lowTtl }), ...(patienceMs === undefined ? {} : { patienceMs }),
     })
     const run: Run = {

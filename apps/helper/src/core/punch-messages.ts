@@ -41,6 +41,8 @@ export interface PunchOptions {
   readonly lowTtl?: number
   /** How long to go on knocking sparsely when nobody answers: the other person may paste our code minutes later. Default PATIENCE_MS; 0 = not at all. */
   readonly patienceMs?: number
+  /** It was here a moment ago, and neither side waits for a person: knocks go on steadily for a while. */
+  readonly eager?: boolean
   /** Loopback addresses are allowed: for two helpers on one machine, where nothing else is reachable. */
   readonly loopback?: boolean
 }

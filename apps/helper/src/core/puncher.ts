@@ -23,6 +23,10 @@ export const LOW_TTL_MS = { smaller: 300, larger: 600 } as const
 /** Past the routers of a home and a carrier, and short of the peer's. */
 export const LOW_TTL = 4
 
+/** Towards a peer that was lost a moment ago, between the quick part of one attempt and the next attempt: the network may be back at any time. */
+const EAGER_KNOCK_MS = 250
+const EAGER_MS = 15_000
+
 /** Keeps our NAT open for a peer that starts later: routers forget unanswered flows after 30 s, some after 20 s. */
 export const SPARSE_MS = 10_000
 /**
@@ -257,6 +261,10 @@ export class Puncher implements Machine<PunchInput, PunchEffect> {
     if (!isFast && !path.isTarget) {
       path.nextKnockAt = Infinity
       return
+    }
+    if (!isFast && this.#options.eager === true && now - this.#roundAt < EAGER_MS) {
+      path.nextKnockAt = now + EAGER_KNOCK_MS
+      return void this.#knock(now, path.socket, path.endpoint, false, false, effects)
     }
     if (!isFast && path.sparse === 0 && this.#isTranslated(path) && now < this.#roundAt + SPARSE_FROM_MS) {
       path.nextKnockAt = this.#roundAt + SPARSE_FROM_MS
