@@ -5,13 +5,16 @@ import { isolate, t } from '../i18n.ts'
 import { isEnded, useHelper } from '../state/helper-store.ts'
 import { useToasts } from '../state/toasts.ts'
 import { useWishes } from '../state/wish-store.ts'
+import { useViewer } from '../features/viewer/viewer-store.ts'
 import { openInTab } from '../ui/open-in-tab.ts'
+import { previewKind } from '../ui/preview-kind.ts'
 
 /** What can be done with somebody's entry, from a tree or from search results: download it, or look at it without keeping it. */
 export function useEntryActions() {
   const helper = useHelper()
   const wishes = useWishes()
   const toasts = useToasts()
+  const viewer = useViewer()
 
   /** Entries that are wanted or here already, by peer and path. */
   const known = computed(() => {
@@ -48,7 +51,8 @@ export function useEntryActions() {
       looking.value = { peerId, peerName, entry }
       return
     }
-    await toasts.attempt(() => openInTab(async () => (await helper.api.remoteFileUrl({ peerId, path: entry.path })).url))
+    if (previewKind(lastPart(entry.path)) !== null) viewer.openRemote(peerId, peerName === '' ? (helper.peers.get(peerId)?.name ?? '') : peerName, entry)
+    else await toasts.attempt(() => openInTab(async () => (await helper.api.remoteFileUrl({ peerId, path: entry.path })).url))
   }
 
   return {

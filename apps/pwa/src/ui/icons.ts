@@ -32,6 +32,9 @@ export const ICONS = {
   top: 'M5 4h14M12 20V8.5M12 8.5 7 13.5M12 8.5l5 5',
   bottom: 'M5 20h14M12 4v11.5M12 15.5l-5-5M12 15.5l5-5',
   plus: 'M12 5v14M5 12h14',
+  minus: 'M5 12h14',
+  list: 'M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01',
+  tiles: 'M4 4h6.5v6.5H4ZM13.5 4H20v6.5h-6.5ZM4 13.5h6.5V20H4ZM13.5 13.5H20V20h-6.5Z',
   retry: 'M4 12a8 8 0 1 0 2.5-5.8M4 3.5V7.5h4',
   warn: 'M12 4 2.8 19.5h18.4ZM12 10v4.5M12 17.2h.01',
   trash: 'M4.5 7h15M9.5 7V4.5h5V7M6.5 7l1 13h9l1-13M10.5 11v5.5M13.5 11v5.5',
@@ -55,9 +58,4 @@ const KINDS: readonly (readonly [IconName, RegExp])[] = [
 export function iconFor(name: string, isDirectory: boolean): IconName {
   if (isDirectory) return 'folder'
   return KINDS.find(([, pattern]) => pattern.test(name))?.[0] ?? 'file'
-}
-
-/** What a browser shows by itself, so that opening it in a tab makes sense. */
-export function canPreview(name: string): boolean {
-  return /\.(mp3|flac|ogg|opus|m4a|aac|wav|mp4|webm|mkv|m4v|mov|ogv|jpe?g|png|gif|webp|avif|bmp|pdf|txt|md|log|csv|json)$/i.test(name)
 }
