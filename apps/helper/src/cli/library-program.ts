@@ -10,9 +10,9 @@ const MAX_SHOWN = 10_000
 
 /** @param helper makes an action of a function that wants a session */
 export function addLibraryCommands(command: (name: string, description: string) => Command, helper: Helper): void {
-  command('search <words...>', 'Search what your connected peers share: the best results first, the same file once.')
+  command('search <words...>', 'Search what your connected peers share: what each finds as soon as it answers, the best first, the same file once.')
     .option('--peer <peer>', 'only at this peer')
-    .addOption(new Option('--sort <order>', 'another order').choices(SEARCH_ORDERS).default('rank'))
+    .addOption(new Option('--sort <order>', 'one list of what all peers find, in this order').choices(SEARCH_ORDERS))
     .addOption(new Option('--limit <n>', 'results at most').argParser(parseLimit).default(100))
     .addHelpText('after', `
 All words must be in a name or in a folder's above it. Quote the whole search where the shell would change it:
@@ -21,8 +21,8 @@ All words must be in a name or in a folder's above it. Quote the whole search wh
   $ hdp search "holiday type:video size:>1GB" --sort date
 Types: audio, video, image, document, folder. Sizes: size:>10MB, size:1MB..2GB.
 
---json: one object per line, {peer, path, size, isDirectory, mtime, also: [{peer, path}]}`)
-    .action(helper((session, words: string[], options: { peer?: string; sort: SearchOrder; limit: number }) => searchFiles(session, words, options)))
+--json: one object per line, best first, {peer, path, size, isDirectory, mtime, also: [{peer, path}]}`)
+    .action(helper((session, words: string[], options: { peer?: string; sort?: SearchOrder; limit: number }) => searchFiles(session, words, options)))
 }
 
 function parseLimit(text: string): number {
