@@ -8,7 +8,7 @@ import type { RangeLease, ShareReader } from './share-reader.ts'
 import { type ThumbnailCache, thumbnailKey } from './thumbnail-cache.ts'
 import type { ThumbnailProcess } from './thumbnail-process.ts'
 import type { PeerConnection } from './transport.ts'
-import { MAX_SOURCE_PIXELS } from './thumbnail-worker.ts'
+import { MAX_SOURCE_PIXELS } from './thumbnail-bounds.ts'
 
 /**
  * Makes pictures of shared images for those who may see them, one at a time and peers in turn, and judges an image before anything decodes it. Whom it

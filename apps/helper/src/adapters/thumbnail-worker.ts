@@ -1,10 +1,12 @@
 import { setPriority } from 'node:os'
 import { writeFileSync } from 'node:fs'
 import type SharpLibrary from 'sharp'
+import { MAX_SOURCE_PIXELS } from './thumbnail-bounds.ts'
 
 /**
  * A process of its own that decodes images, which may be hostile: it is given bytes and no paths, and whoever started it kills it when it takes too
- * long. It decodes one image after the other and decides nothing about whom they are for.
+ * long. It decodes one image after the other and decides nothing about whom they are for. Others import no more than types from here: it begins its work
+ * when it is loaded, and takes the whole process for it.
  */
 
 export type ToThumbnailWorker = { readonly id: number; readonly bytes: Uint8Array; readonly edge: number }
@@ -15,8 +17,6 @@ export type FromThumbnailWorker =
   /** The library does not load here. */
   | { readonly kind: 'unavailable'; readonly message: string }
 
-/** 8192 x 8192: more than nearly every camera, and what it takes to hold one of them. */
-export const MAX_SOURCE_PIXELS = 8192 * 8192
 /** Each smaller than the one before, until the picture fits. */
 const QUALITIES = [70, 45, 20]
 /** After an image that took as much, the process starts anew rather than keep it. */
