@@ -148,7 +148,7 @@ export async function openStaging(options: StagingOptions): Promise<Staging> {
     },
     release: remove,
     close: async () => {
-      for (const [stagingId, one] of [...stagings]) if (!one.isTaken) await remove(stagingId)
+      for (const [stagingId, one] of stagings) if (!one.isTaken) await remove(stagingId)
     },
   }
 }

@@ -1,6 +1,6 @@
 /** Answers every control method by asking the parts of the helper. Arguments have been checked before; who is asking was decided before, too. */
 import { access, constants, mkdir, realpath, stat } from 'node:fs/promises'
-import { dirname, isAbsolute } from 'node:path'
+import { isAbsolute } from 'node:path'
 import { CodedError, type PeerId, keyHashOf, parseAnnounceCode } from '@harddrive-party/protocol'
 import type { ActivityApi, ControlApi, DeviceRole, DiagnosticsInfo, PeerInfo, VerifyApi } from '@harddrive-party/protocol/control'
 import type { NetworkApi } from '../network/network-api.ts'

@@ -2,7 +2,7 @@
  * Offers to peers and by them: runs the machine that decides about them (core/offers.ts), keeps them in the database, and ties them to the network, the
  * transfers and the staging.
  */
-import { CodedError, type ErrorCode, type PeerId, cutToBytes, offerPath, parsePathPart, parsePeerId } from '@harddrive-party/protocol'
+import { CodedError, type ErrorCode, type PeerId, cutToBytes, offerPath, parsePathPart } from '@harddrive-party/protocol'
 import { MAX_PATH_PART_BYTES } from '@harddrive-party/protocol'
 import type { ActivityFact, ControlChange, OfferInfo, OfferRule, OffersInfo, TransferInfo } from '@harddrive-party/protocol/control'
 import { randomBytes } from 'node:crypto'
@@ -249,8 +249,7 @@ async function localItems(paths: readonly string[], storage: string): Promise<Of
     })
     const stats = await lstat(file)
     if (!stats.isFile() && !stats.isDirectory()) throw new CodedError('bad-request', `${path} is neither a file nor a folder`)
-    const below = (inner: string, outer: string) => inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep)
-    if (below(file, storage) || below(storage, file)) throw new CodedError('not-allowed', `${path} holds this program's own data`)
+    if (isBelow(file, storage) || isBelow(storage, file)) throw new CodedError('not-allowed', `${path} holds this program's own data`)
     // What it is called here, also when it is a link.
     const own = basename(path)
     const name = distinctName(parsePathPart(own).ok ? own : 'Files', taken)
@@ -258,6 +257,11 @@ async function localItems(paths: readonly string[], storage: string): Promise<Of
     items.push({ name, file })
   }
   return items
+}
+
+/** @returns whether one path is the other or inside it; both are absolute */
+function isBelow(inner: string, outer: string): boolean {
+  return inner === outer || inner.startsWith(outer.endsWith(sep) ? outer : outer + sep)
 }
 
 /** One thing keeps its name; several are put in a folder called after the first. */
