@@ -64,6 +64,13 @@ describe('a connection that has come to us', () => {
     expect(dials.kindOf(connectionFrom({ host: '2a00::5', port: 1 }))).toBe('ipv6')
   })
 
+  it('came through what was punched when our own dialling got through there just before', async () => {
+    inward = 'closed'
+    await dial(ABROAD, { late: true })
+    expect(dials.kindOf(connectionFrom(ABROAD))).toBe('punched')
+    expect(dials.kindOf(connectionFrom({ ...ABROAD, port: 9 }))).toBe('direct')
+  })
+
   it('came through what was punched, also when that is not over yet', async () => {
     inward = 'closed'
     expect(dials.kindOf(connectionFrom(ABROAD))).toBe('direct')

@@ -131,6 +131,8 @@ export class PeerDials {
       this.#running.delete(dial)
       this.#attempts.name(keyHashText(connection.peerId), connection.peerId)
       record({ outcome: 'connected', message: '' })
+      // The other side may have dialled at the same moment: what comes from there came the same way.
+      if (kind === 'punched') this.#remember(keyHashText(connection.peerId), endpoint)
       onConnected(dial, connection, endpoint, kind)
     } catch (error) {
       const fault = faultOf(error)
