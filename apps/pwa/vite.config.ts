@@ -28,6 +28,7 @@ export default defineConfig({
           { src: '/icon-512.png', sizes: '512x512', type: 'image/png' },
           { src: '/icon-maskable-512.png', sizes: '512x512', type: 'image/png', purpose: 'maskable' },
         ],
+        share_target: { action: '/share-target', method: 'POST', enctype: 'multipart/form-data', params: { title: 'title', text: 'text', url: 'url', files: [{ name: 'files', accept: ['*/*'] }] } },
         // A code opened from anywhere lands in the app with the peer filled in, and in the window that is open already.
         protocol_handlers: [{ protocol: 'web+hdp', url: '/#/add/%s' }],
         launch_handler: { client_mode: ['navigate-existing', 'auto'] },
@@ -41,13 +42,13 @@ export default defineConfig({
       workbox: {
         globPatterns: ['**/*.{js,css,html,svg,png,webmanifest}'],
         // The worker loads it itself.
-        globIgnores: ['notification-click.js'],
+        globIgnores: ['notification-click.js', 'share-target.js'],
         navigateFallback: '/index.html',
         // What the helper answers itself is never the shell.
         navigateFallbackDenylist: [/^\/api\//, /^\/trust/, /^\/control/],
         cleanupOutdatedCaches: true,
         inlineWorkboxRuntime: true,
-        importScripts: ['/notification-click.js'],
+        importScripts: ['/notification-click.js', '/share-target.js'],
       },
     }),
   ],

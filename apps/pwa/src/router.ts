@@ -25,6 +25,7 @@ const routes: RouteRecordRaw[] = [
   { path: '/transfers', component: () => import('./features/transfers/TransfersPage.vue'), meta: { title: 'shell.pages.transfers' } },
   { path: '/shares', component: () => import('./features/shares/SharesPage.vue'), meta: { title: 'shell.pages.shares' } },
   { path: '/shares/browse', component: () => import('./features/browse/BrowsePage.vue'), props: { peerId: null }, meta: { title: 'shell.pages.mine', tall: true } },
+  { path: '/send', component: () => import('./features/offers/SendPage.vue'), meta: { title: 'offers.whom' } },
   { path: '/activity', component: () => import('./features/activity/ActivityPage.vue'), meta: { title: 'activity.title' } },
   { path: '/settings', component: () => import('./features/settings/SettingsPage.vue'), meta: { title: 'shell.pages.settings' } },
   { path: '/connection/:peerId?', component: () => import('./features/connection/ConnectionPage.vue'), props: true, meta: { title: 'shell.pages.connection' } },
