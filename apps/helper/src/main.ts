@@ -168,9 +168,11 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   let wishes: WishBook | undefined
   let offers: OffersBook | undefined
   await dropDamagedIndex(paths.index, log)
+  const started = once()
   const shares = await openShares({
     indexDirectory: paths.index,
     store,
+    after: started.promise,
     onChange: (change) => (change.type === 'share' ? state?.onShare(change.share) : state?.onShareRemoved(change.shareId)),
     log: (message) => log.warn(message),
   })
@@ -299,6 +301,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   await writeHelperFile(paths.root, { pid: process.pid, url: ui, peerId, startedAt })
   closers.add(() => removeHelperFile(paths.root, process.pid))
   await noteRunning(ui, paths.root, closers, onError)
+  started.resolve()
   return {
     ui,
     pairUrl: server.pairUrl(),

@@ -25,6 +25,8 @@ export interface ScanJob {
   readonly directory: string
   readonly excluded: readonly string[]
   readonly extent: ScanExtent
+  /** Whatever else the machine has to do may go first. */
+  readonly isPatient?: boolean
   readonly shareIds: () => readonly string[]
   readonly onProgress: (counts: ScanCounts) => void
 }
@@ -33,8 +35,9 @@ interface Job {
   readonly shareId: string | undefined
   /** What those who wait for it want, together. */
   extent: ScanExtent
+  isPatient: boolean
   /** Built when its turn comes. */
-  readonly message: (extent: ScanExtent) => ToScanWorker
+  readonly message: (extent: ScanExtent, isPatient: boolean) => ToScanWorker
   readonly onProgress: (counts: ScanCounts) => void
   readonly outcome: Promise<ScanOutcome | undefined>
   readonly resolve: (outcome: ScanOutcome | undefined) => void
@@ -107,15 +110,16 @@ export function openShareScanQueue(options: { readonly indexDirectory: string; r
     runningEnded = new Promise((resolve) => (endRunning = resolve))
     Atomics.store(abort, 0, 0)
     worker ??= startWorker()
-    send(worker, job.message(job.extent))
+    send(worker, job.message(job.extent, job.isPatient))
   }
 
-  const enqueue = async (job: Pick<Job, 'shareId' | 'extent' | 'message' | 'onProgress'>) => {
+  const enqueue = async (job: Pick<Job, 'shareId' | 'extent' | 'isPatient' | 'message' | 'onProgress'>) => {
     if (closed) throw new CodedError('closed', 'the shares are closed')
     // One that has yet to begin will see all that this one could see.
     const same = waiting.find(({ shareId }) => shareId === job.shareId)
     if (same !== undefined) {
       same.extent = joinExtents(same.extent, job.extent)
+      same.isPatient &&= job.isPatient
       return same.outcome
     }
     let settleWith: Pick<Job, 'resolve' | 'reject'> | undefined
@@ -135,14 +139,14 @@ export function openShareScanQueue(options: { readonly indexDirectory: string; r
   }
 
   return {
-    scan: async ({ shareId, directory, excluded, extent, shareIds, onProgress }) => {
-      const message = (joined: ScanExtent): ToScanWorker => ({ kind: 'scan', shareId, directory, excluded, extent: joined, shareIds: shareIds(), now: Date.now() })
-      const outcome = await enqueue({ shareId, extent, message, onProgress })
+    scan: async ({ shareId, directory, excluded, extent, isPatient = false, shareIds, onProgress }) => {
+      const message = (joined: ScanExtent, patient: boolean): ToScanWorker => ({ kind: 'scan', shareId, directory, excluded, extent: joined, isPatient: patient, shareIds: shareIds(), now: Date.now() })
+      const outcome = await enqueue({ shareId, extent, isPatient, message, onProgress })
       if (outcome === undefined) throw new CodedError('internal', 'a scan without an outcome')
       return outcome
     },
     sweep: async (shareIds) => {
-      await enqueue({ shareId: undefined, extent: 'quick', message: () => ({ kind: 'sweep', shareIds: shareIds() }), onProgress: () => {} })
+      await enqueue({ shareId: undefined, extent: 'quick', isPatient: true, message: () => ({ kind: 'sweep', shareIds: shareIds() }), onProgress: () => {} })
     },
     cancel: (shareId) => drop((job) => job.shareId === shareId),
     close: async () => {

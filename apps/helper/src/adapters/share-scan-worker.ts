@@ -1,4 +1,5 @@
 import { CodedError, type ErrorCode } from '@harddrive-party/protocol'
+import { setPriority } from 'node:os'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import type { DirectoryTable } from './share-directories.ts'
 import type { Generation } from './share-index-tables.ts'
@@ -21,7 +22,7 @@ export type ScanExtent = 'whole' | 'quick' | 'deep' | readonly string[]
 
 export type ToScanWorker =
   | {
-    readonly kind: 'scan'; readonly shareId: string; readonly directory: string; readonly excluded: readonly string[]; readonly extent: ScanExtent
+    readonly kind: 'scan'; readonly shareId: string; readonly directory: string; readonly excluded: readonly string[]; readonly extent: ScanExtent; readonly isPatient: boolean
     readonly shareIds: readonly string[]; readonly now: number
   }
   /** Forgets every share that is not named. */
@@ -56,6 +57,7 @@ function serve(port: MessagePort, { indexDirectory, abort }: ScanWorkerData): vo
   const onProgress = (counts: ScanCounts) => post({ kind: 'progress', counts })
   const run = (message: ToScanWorker) => {
     if (message.kind === 'scan') {
+      if (message.isPatient) yieldToOthers()
       const began = performance.now()
       const found = rescan(writer, message, { isAborted, onProgress }) ?? scanWhole(writer, message, { isAborted, onProgress })
       post({ kind: 'scanned', outcome: { ...found, tookMs: performance.now() - began } })
@@ -74,6 +76,19 @@ function serve(port: MessagePort, { indexDirectory, abort }: ScanWorkerData): vo
       post({ kind: 'failed', code, message: error instanceof Error ? error.message : String(error) })
     }
   })
+}
+
+/** How much less than others it gets, in the system's own measure of niceness. */
+const PATIENT_PRIORITY = 10
+
+/** For the rest of this thread's life, which is over when there is nothing more to scan. Elsewhere than on Linux it would be the whole process. */
+function yieldToOthers(): void {
+  if (process.platform !== 'linux') return
+  try {
+    setPriority(0, PATIENT_PRIORITY)
+  } catch {
+    // Somebody has put this process in its place already.
+  }
 }
 
 type Scan = Extract<ToScanWorker, { kind: 'scan' }>

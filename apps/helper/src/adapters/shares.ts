@@ -31,6 +31,8 @@ export interface SharesOptions {
   /** For tests: how changes are noticed. */
   readonly upkeep?: Pick<ShareUpkeepOptions, 'times' | 'watch'>
   readonly log?: (message: string) => void
+  /** When to look for what changed since the last time; absent = at once. */
+  readonly after?: Promise<void>
 }
 
 export type ShareChange = Extract<ControlChange, { type: 'share' | 'share-removed' }>
@@ -52,26 +54,33 @@ interface Share {
 }
 
 const NOTHING: ScanCounts = { files: 0, directories: 0, bytes: 0, skipped: 0 }
+/** A look at fewer is over before anybody could notice. */
+const MANY_FILES = 50_000
 /** Progress is told at most this often. */
 const PROGRESS_INTERVAL_MS = 250
 
-/** Opens the shares as they were and begins to look for what has changed. @throws CodedError `disk-error` */
+/** Opens the shares as they were, and looks for what has changed since. @throws CodedError `disk-error` */
 export async function openShares(options: SharesOptions): Promise<Shares> {
   const storage = await realpath(dirname(options.indexDirectory)).catch(() => dirname(options.indexDirectory))
   const table = options.store.table<SharedDirectory>('shares', decodeSharedDirectory)
-  const known = table.entries().map(({ value }) => value)
+  const roots = table.entries().map(({ value }) => value)
   const shares = new Map<string, Share>()
-  const reader = openShareIndexReader({ directory: options.indexDirectory, shares: known })
+  const reader = openShareIndexReader({ directory: options.indexDirectory, shares: roots })
   const queue = openShareScanQueue({
     indexDirectory: options.indexDirectory,
     workerUrl: options.workerUrl ?? new URL('./share-scan-worker.js', import.meta.url),
   })
   const registry = new Registry(options, storage, table, shares, reader, queue)
-  for (const [shareId, generation] of await readGenerations(options.indexDirectory, known)) {
-    const root = known.find((candidate) => candidate.shareId === shareId)
+  for (const [shareId, generation] of await readGenerations(options.indexDirectory, roots)) {
+    const root = roots.find((candidate) => candidate.shareId === shareId)
     if (root !== undefined) shares.set(shareId, registry.makeShare(root, generation))
   }
-  for (const share of shares.values()) registry.scanInBackground(share)
+  const known = [...shares.values()]
+  const look = () => {
+    for (const share of known) if (shares.get(share.root.shareId) === share) registry.scanInBackground(share)
+  }
+  if (options.after === undefined) look()
+  else void options.after.then(look)
   let closing: Promise<void> | undefined
   return {
     infos: () => [...shares.values()].sort(byAge).map(infoOf),
@@ -174,14 +183,15 @@ class Registry {
   }
 
   scanInBackground(share: Share, extent: ScanExtent = 'deep'): void {
-    this.#scan(share, extent).catch((error: unknown) => {
+    // Nobody waits for a long look at what is known already.
+    this.#scan(share, extent, extent === 'deep' && share.scannedAt !== null && share.counts.files >= MANY_FILES).catch((error: unknown) => {
       const stopped = error instanceof CodedError && (error.code === 'aborted' || error.code === 'closed')
       if (!stopped) this.#log(`${share.root.name}: ${String(error)}`)
     })
   }
 
   /** Resolves when the scan has ended, also when the directory turned out to be missing. */
-  async #scan(share: Share, extent: ScanExtent): Promise<void> {
+  async #scan(share: Share, extent: ScanExtent, isPatient = false): Promise<void> {
     const { shareId, directory } = share.root
     const wasMissing = share.state === 'missing'
     // A look at single directories is over before anybody could read that it goes on, and one for a folder that is away mostly finds it so.
@@ -193,6 +203,7 @@ class Registry {
         shareId,
         directory,
         extent,
+        isPatient,
         excluded: [this.#storage],
         shareIds: () => [...this.#shares.keys()],
         onProgress: (counts) => this.#progress(share, counts),
