@@ -117,6 +117,50 @@ describe('what a browser may do with a file', () => {
   })
 })
 
+describe('a drawing', () => {
+  it('is one only where the browser draws it, and even then it is saved when it is visited', async () => {
+    const url = await grantText('image.svg', '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    const drawn = await fetchRaw(url, { headers: { 'sec-fetch-dest': 'image' } })
+    expect(drawn.headers).toMatchObject({ 'content-type': 'image/svg+xml', 'x-content-type-options': 'nosniff' })
+    for (const dest of ['document', 'iframe', 'embed', 'object', 'script', 'empty']) {
+      expect((await fetchRaw(url, { headers: { 'sec-fetch-dest': dest } })).headers['content-type'], dest).toBe('application/octet-stream')
+    }
+    expect(drawn.headers['content-disposition']).toMatch(/^attachment;/)
+    expect(drawn.headers['content-security-policy']).toMatch(/^sandbox; default-src 'none';/)
+    // No other document becomes one.
+    expect((await fetchRaw(await grantText('page.html'), { headers: { 'sec-fetch-dest': 'image' } })).headers['content-type']).toBe('application/octet-stream')
+  })
+})
+
+describe("pictures of a peer's images", () => {
+  const query = `?${new URLSearchParams({ path: 'Photos/a b.jpg', size: '10', mtime: '1.5', edge: '96' })}`
+
+  it('have one address, and are shown as what they were judged to be', async () => {
+    const asked: unknown[] = []
+    readThumbnail = async (...args) => {
+      asked.push(args.slice(0, 2))
+      return { bytes: Uint8Array.of(1, 2, 3), mediaType: 'image/webp' }
+    }
+    const url = files.grant({ kind: 'thumbnails', peerId: PEER })
+    expect(files.grant({ kind: 'thumbnails', peerId: PEER })).toBe(url)
+    expect(files.grant({ kind: 'thumbnails', peerId: 'd2'.repeat(32) as PeerId })).not.toBe(url)
+    const { status, headers, body } = await fetchRaw(url + query)
+    expect([status, [...body]]).toEqual([200, [1, 2, 3]])
+    expect(headers).toMatchObject({ 'content-type': 'image/webp', 'x-content-type-options': 'nosniff', 'content-security-policy': "sandbox; default-src 'none'", 'cache-control': 'private, no-store' })
+    expect(asked).toEqual([[PEER, { path: 'Photos/a b.jpg', size: 10, mtime: 1.5, edge: 96 }]])
+    for (const bad of ['', '?path=..&size=1&mtime=1&edge=9', `${query}0`]) expect((await fetchRaw(url + bad)).status).toBe(400)
+    expect((await fetchRaw((await grantText('a.txt')) + query)).status).toBe(404)
+  })
+
+  it.each([['not-found', 404], ['source-changed', 410], ['unsupported', 415], ['bad-answer', 502], ['busy', 503]] as const)('that cannot be had (%s) are an error without content', async (code, status) => {
+    readThumbnail = async () => {
+      throw new CodedError(code, '<script>alert(1)</script>')
+    }
+    const answer = await fetchRaw(files.grant({ kind: 'thumbnails', peerId: PEER }) + query)
+    expect([answer.status, answer.body.length, answer.headers['content-type']]).toEqual([status, 0, undefined])
+  })
+})
+
 describe('a downloaded file', () => {
   it('is nothing outside the download directory', async () => {
     for (const path of [join(base, 'secret.txt'), join(downloads, '..', 'secret.txt'), downloads, `${downloads}-other/x`, 'relative.txt', '/etc/passwd', '']) {

@@ -19,7 +19,14 @@ export function textStart(bytes: Uint8Array, size: number): TextPreview {
   if (first === 0xfe && second === 0xff) return { text: decode('utf-16be', bytes, cut) ?? '', encoding: 'utf-16be', cut }
   if (bytes.includes(0)) throw new CodedError('unsupported', 'this file is not text')
   const text = decode('utf-8', bytes, cut)
-  return text === undefined ? { text: decode('windows-1252', bytes, cut) ?? '', encoding: 'windows-1252', cut } : { text, encoding: 'utf-8', cut }
+  return text === undefined ? { text: westernText(bytes), encoding: 'windows-1252', cut } : { text, encoding: 'utf-8', cut }
+}
+
+/** Windows-1252 where it differs from Latin-1, from 0x80 on. Node's own decoder takes it for Latin-1; the five that mean nothing stay control characters. */
+const WESTERN = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ'
+
+function westernText(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1').replace(/[\x80-\x9f]/g, (character) => WESTERN.charAt(character.charCodeAt(0) - 0x80))
 }
 
 /** @returns undefined for bytes that this encoding does not have; a character cut in two at the end is left out */
