@@ -3,6 +3,7 @@
  * connection goes over the next. Decides nothing about which that is.
  */
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
+import type { requestBundle } from './bulk-requests.ts'
 import type { PeerConnection } from './transport.ts'
 
 export interface BestConnectionOptions {
@@ -35,5 +36,25 @@ export function overBest<Rest extends readonly unknown[], Outcome>({ connection:
         count(connection, -1)
       }
     }
+  }
+}
+
+/** The same bundle over the best connection to that peer: over the next one, only what has not come yet is asked for. */
+export function bundleOverBest(options: BestConnectionOptions, request: typeof requestBundle): typeof requestBundle {
+  return async (given, files, into, onFile, how) => {
+    let told = 0
+    let filled = 0
+    await overBest(options, async (connection: PeerConnection) => {
+      const first = told
+      const rest = files.slice(first)
+      // It was broken off after the last one: nothing is missing.
+      if (rest.length === 0) return
+      await request(connection, rest, into.subarray(filled), (index, outcome) => {
+        told = first + index + 1
+        // Bytes of those before may still be on their way to the disk: theirs is not written to again.
+        filled += rest[index]?.size ?? 0
+        onFile(first + index, outcome)
+      }, how)
+    })(given)
   }
 }

@@ -4,6 +4,7 @@ import {
   isBelow, parentOf,
 } from '@harddrive-party/protocol'
 import type { ChangedRequest, Entry, ErrorCode, GossipRequest, IntroduceRequest, ListPage, ListRequest, OfferNewsRequest, OfferRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
+import { PieceSize } from '../core/piece-size.ts'
 import { FrameStream } from './frame-stream.ts'
 import type { PeerConnection, PeerStream } from './transport.ts'
 
@@ -14,9 +15,6 @@ import type { PeerConnection, PeerStream } from './transport.ts'
 
 /** A request on which nothing has arrived for this long has failed: longer than any disk needs to wake, shorter than patience. */
 export const NO_PROGRESS_MS = 20_000
-
-/** Bytes taken from the stream at a time: progress is seen this often, and hashing them does not hold up the loop. */
-const CHUNK_BYTES = 64 * 1024
 
 /** What a peer may say of its side. Other codes speak of ours: from a peer they mean nothing. */
 const PEER_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -89,10 +87,14 @@ export async function requestRead(connection: PeerConnection, wanted: ReadArgume
     if (header.start !== start) throw badAnswer('it sends another part than the one asked for')
     if (length !== Math.max(0, Math.min(end, size) - start)) throw new CodedError('wrong-length', 'it sends more or less than was asked for')
     const hash = createHash('sha256')
+    // What is taken at a time is also how often progress is seen.
+    const pieces = new PieceSize()
     for (let filled = 0; filled < length;) {
-      const chunk = into.subarray(filled, Math.min(length, filled + CHUNK_BYTES))
+      const began = performance.now()
+      const chunk = into.subarray(filled, Math.min(length, filled + pieces.bytes))
       const count = await frames.readExactly(chunk)
       if (count < chunk.length) throw new CodedError('wrong-length', 'it ended before sending what it had promised')
+      pieces.took(performance.now() - began)
       hash.update(chunk)
       filled += count
       options.onBytes?.(count)

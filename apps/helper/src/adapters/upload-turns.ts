@@ -1,4 +1,5 @@
 import { CodedError, MAX_QUEUE_PLACE, type PeerId, type SharePath } from '@harddrive-party/protocol'
+import { PieceSize } from '../core/piece-size.ts'
 import { slotsUnder } from '../core/transfer-bounds.ts'
 import { UploadMeter } from '../core/upload-meter.ts'
 import { type UploadInput, type UploadLimits, UploadScheduler } from '../core/upload-scheduler.ts'
@@ -45,8 +46,6 @@ export interface UploadTurnsOptions {
   readonly onUploads: (uploads: readonly UploadStatus[], peers: readonly UploadPeerStatus[]) => void
 }
 
-/** Bytes go out in pieces of this size: taking one is the progress that keeps a slot, and hashing one holds up nobody. */
-const PIECE_BYTES = 64 * 1024
 export const UPLOADS_INTERVAL_MS = 500
 /** A place that passes as quickly as this is of no interest. */
 const TELL_AFTER_MS = 1_000
@@ -143,18 +142,22 @@ export function openUploadTurns({ limits, pacer, clock, onUploads }: UploadTurns
     meter.reading(clock.now(), peerId, path, 1)
     return {
       send: async (stream, bytes, onPiece) => {
+        // Taking a piece is the progress that keeps a slot.
+        const size = new PieceSize()
         for (let from = 0; from < bytes.length; ) {
           reads.isLocal = isLocalTo(connection)
-          const length = Math.min(PIECE_BYTES, pacer.pieceBytes(peerId, reads.isLocal) ?? PIECE_BYTES)
+          const length = Math.min(size.bytes, pacer.pieceBytes(peerId, reads.isLocal) ?? size.bytes)
           const piece = bytes.subarray(from, from + length)
           if (pacer.limitOf(peerId, reads.isLocal) !== null) {
             slots.input({ type: 'pause', id })
             await pacer.pass(peerId, piece.length, reads.isLocal, { signal: cut.signal })
             slots.input({ type: 'progress', id })
           }
+          const began = clock.now()
           const written = stream.write(piece)
           onPiece?.(piece)
           await written
+          size.took(clock.now() - began)
           slots.input({ type: 'progress', id })
           from += piece.length
         }

@@ -32,7 +32,7 @@ import { openShareChanges } from '../adapters/share-changes.ts'
 import { openShareIndexReader } from '../adapters/share-index-reader.ts'
 import { type Signalling, openSignalling } from '../adapters/signalling.ts'
 import { parseStunServer } from '../adapters/stun-server.ts'
-import { overBest } from '../adapters/best-connection.ts'
+import { bundleOverBest, overBest } from '../adapters/best-connection.ts'
 import type { PeerConnection } from '../adapters/transport.ts'
 import { MAIN_SOCKET } from '../adapters/udp-socket.ts'
 import { VERSION } from '../version.ts'
@@ -133,7 +133,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
   const following = { connection: connectionTo, setBusy: (connection: PeerConnection, isBusy: boolean) => busy.set('reading', connection, isBusy) }
   const jobs = openFileJobs({
     read: overBest(following, read),
-    readBundle: pacedBundle(requestBundle, downPacer),
+    readBundle: bundleOverBest(following, pacedBundle(requestBundle, downPacer)),
     connection: connectionTo,
     onEvent: emit,
     setBusy: (connection, isBusy) => busy.set('fetching', connection, isBusy),
