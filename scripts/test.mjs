@@ -65,6 +65,8 @@ await step('end to end', async () => {
   if (!built) return count('end to end needs a build', false)
   const browser = await ensureChromium()
   if (browser === undefined) return count('end to end needs a browser', false)
+  const { ensureCertutil } = await import('./lib/certutil.mjs')
+  await ensureCertutil()
   const file = join(reports, 'e2e.json')
   const code = await run('npx', ['--no-install', 'playwright', 'test', '--reporter=list,json'], {
     env: { HDP_CHROMIUM: browser, PLAYWRIGHT_JSON_OUTPUT_NAME: file },
