@@ -37,9 +37,8 @@ const PAGES = [
 
 async function openFirstPeer(page) {
   await page.locator('.peer-browse').first().click()
-  const folder = page.locator('[role="treeitem"]').first()
-  await folder.click()
-  await page.locator('[role="treeitem"][aria-level="2"]').first().waitFor()
+  for (const name of ['Music', 'Lena Okafor', 'Slow Machines (2023)']) await page.getByRole('treeitem', { name, exact: true }).click()
+  await page.locator('[role="treeitem"][aria-level="4"]').first().waitFor()
 }
 
 const option = (name) => {
@@ -79,8 +78,8 @@ try {
             console.error(`${name}: did not load`)
             continue
           }
-          await page.locator('h1').first().waitFor({ state: 'attached' })
           try {
+            await page.locator('h1').first().waitFor({ state: 'attached' })
             await prepare?.(page)
           } catch (error) {
             problems += 1
