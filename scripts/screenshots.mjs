@@ -36,7 +36,7 @@ const PAGES = [
 ]
 
 async function openFirstPeer(page) {
-  await page.locator('.peer-browse').first().click()
+  await page.locator('a.peer-browse').first().click()
   for (const name of ['Music', 'Lena Okafor', 'Slow Machines (2023)']) await page.getByRole('treeitem', { name, exact: true }).click()
   await page.locator('[role="treeitem"][aria-level="4"]').first().waitFor()
 }
