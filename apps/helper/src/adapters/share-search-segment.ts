@@ -171,7 +171,8 @@ export class SegmentSearch {
         if (most < this.#bestRank) return
         if (rank > most) continue
       }
-      this.#consider(i, rank)
+      // Here it may be in the middle of a word, and further on at the start of one.
+      this.#consider(i, this.#bestRank)
       at = (ends[i] ?? text.length) - 1
     }
   }
