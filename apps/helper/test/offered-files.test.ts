@@ -19,20 +19,20 @@ beforeEach(async () => {
 })
 afterEach(() => rm(base, { recursive: true, force: true }))
 
-describe('what is offered', () => {
-  async function open() {
-    await mkdir(join(base, 'Photos', 'sub'), { recursive: true })
-    await writeFile(join(base, 'Photos', 'b.jpg'), 'bbb')
-    await writeFile(join(base, 'Photos', 'sub', 'a.jpg'), 'a')
-    await writeFile(join(base, 'secret'), 'secret')
-    await symlink(join(base, 'secret'), join(base, 'Photos', 'link'))
-    await writeFile(join(base, 'Photos', 'note.txt'), 'hello')
-    const reader = openOfferedReader({ index: nothing })
-    reader.setOffers([{ offerId: ID, peerId: ANNA, name: 'Photos', items: [{ name: 'Photos', file: join(base, 'Photos') }] }])
-    const seenBy = (peerId: PeerId) => ({ visible: reader.viewOf(new Map(), peerId), signal: new AbortController().signal })
-    return { reader, seenBy }
-  }
+async function open() {
+  await mkdir(join(base, 'Photos', 'sub'), { recursive: true })
+  await writeFile(join(base, 'Photos', 'b.jpg'), 'bbb')
+  await writeFile(join(base, 'Photos', 'sub', 'a.jpg'), 'a')
+  await writeFile(join(base, 'secret'), 'secret')
+  await symlink(join(base, 'secret'), join(base, 'Photos', 'link'))
+  await writeFile(join(base, 'Photos', 'note.txt'), 'hello')
+  const reader = openOfferedReader({ index: nothing })
+  reader.setOffers([{ offerId: ID, peerId: ANNA, name: 'Photos', items: [{ name: 'Photos', file: join(base, 'Photos') }] }])
+  const seenBy = (peerId: PeerId) => ({ visible: reader.viewOf(new Map(), peerId), signal: new AbortController().signal })
+  return { reader, seenBy }
+}
 
+describe('what is offered', () => {
   test('is listed and read by its peer alone, page by page, without links', async () => {
     const { reader, seenBy } = await open()
     const request = { path: path(`${offerRoot(ID)}/Photos`), recursive: true, limit: 2 }
@@ -66,11 +66,11 @@ describe('what is offered', () => {
   })
 })
 
-describe('files that a browser hands over', () => {
-  const fail = (error: unknown) => {
-    throw error
-  }
+const fail = (error: unknown) => {
+  throw error
+}
 
+describe('files that a browser hands over', () => {
   test('go on where they were cut off, and stay inside', async () => {
     const staging = await openStaging({ directory: join(base, 'staging'), taken: [], onError: fail })
     const id = await staging.open()
