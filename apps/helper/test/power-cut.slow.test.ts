@@ -11,7 +11,7 @@ import { type DiskImage, PIECE_BYTES, PowerCut, PowerCutDisk } from './power-cut
  */
 
 /** Lives of a download, each with several cuts: HDP_POWER_CUT_SEEDS for a long run, HDP_POWER_CUT_FIRST to see one again. */
-const SEEDS = Number(process.env['HDP_POWER_CUT_SEEDS'] ?? 100)
+const SEEDS = Number(process.env['HDP_POWER_CUT_SEEDS'] ?? 40)
 const FIRST = Number(process.env['HDP_POWER_CUT_FIRST'] ?? 1)
 const DOWNLOADS = '/downloads'
 const PEER = peerIdFromKey(new Uint8Array(32).fill(1))
