@@ -188,6 +188,14 @@ describe('the door to the local network', () => {
     expect((await ask('/healthz')).status).toBe(204)
     expect((await ask(`https://127.0.0.2:${url().port}/healthz`)).status).toBe(204)
     expect(lanFiles.at(-1)).toEqual(['127.0.0.1', '127.0.0.2'])
+    // A phone on an address that goes is cut off, and holds nothing up.
+    addresses = ['127.0.0.2', '127.0.0.1']
+    await door.refresh()
+    const client = await connectAs(phone(), link())
+    const ended = new Promise<string>((resolve) => client.onClose(({ code }) => resolve(code)))
+    addresses = addresses.filter((address) => address !== url().hostname)
+    await door.refresh()
+    expect(await ended).toBe('closed')
     const serialNow = () => new Promise<string>((resolve, reject) => {
       const socket = connect({ host: '127.0.0.1', port: Number(url().port), rejectUnauthorized: false }, () => {
         resolve(socket.getPeerX509Certificate()?.serialNumber ?? '')

@@ -72,6 +72,8 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
   let authority: LocalAuthority | undefined
   let given: { readonly certificate: ServerCertificate; readonly version: string } | undefined
   const servers = new Map<string, Server>()
+  /** Node does not end connections that have become control sockets. */
+  const connections = new WeakMap<Server, Set<Socket>>()
   const pairingCodes = createPairingCodes({ now })
   const closedGuard = createLanGuard([], [], 443)
   const guard = () => opened?.guard ?? closedGuard
@@ -121,7 +123,7 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
     const gone = [...servers].filter(([address]) => !keep.has(address))
     for (const [address] of gone) servers.delete(address)
     if (servers.size > 0) {
-      await Promise.all(gone.map(([, server]) => closeServer(server)))
+      await Promise.all(gone.map(([, server]) => closeServer(server, connections.get(server) ?? new Set())))
       return
     }
     const leaving = sockets
@@ -132,16 +134,20 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
   const bind = async (address: string, port: number, certificate: ServerCertificate): Promise<Server> => {
     const server = createServer({ ...SERVER_LIMITS, cert: certificate.certificatePem, key: certificate.keyPem, minVersion: 'TLSv1.2', handshakeTimeout: 10_000 }, app)
     server.maxConnections = MAX_CONNECTIONS
+    const open = new Set<Socket>()
+    connections.set(server, open)
     server.on('connection', (socket: Socket) => {
       // A router may pass on what comes from outside.
-      if (!isLocalAddress(socket.remoteAddress ?? '')) socket.destroy()
+      if (!isLocalAddress(socket.remoteAddress ?? '')) return void socket.destroy()
+      open.add(socket)
+      socket.on('close', () => open.delete(socket))
     })
     sockets.attach(server)
     await listen(server, address, port)
     return server
   }
 
-  const open = async (): Promise<void> => {
+  const openDoor = async (): Promise<void> => {
     const addresses = options.addresses()
     const key = addresses.join(' ')
     if (addresses.length === 0) {
@@ -198,7 +204,7 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
   let last: Promise<void> = Promise.resolve()
   /** One after the other, or two would bind the same port. */
   const refresh = (): Promise<void> => {
-    const next = last.then(() => (isOn() ? open() : turnOff()))
+    const next = last.then(() => (isOn() ? openDoor() : turnOff()))
     last = next.catch(() => {})
     return next
   }
@@ -251,10 +257,10 @@ function portOf(servers: ReadonlyMap<string, Server>): number | undefined {
   return undefined
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, connections: ReadonlySet<Socket>): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve())
-    server.closeAllConnections()
+    for (const socket of connections) socket.destroy()
   })
 }
 
