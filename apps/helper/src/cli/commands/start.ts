@@ -91,6 +91,7 @@ function stopWithParent(helper: RunningHelper): void {
 
 async function welcome(helper: RunningHelper): Promise<string[]> {
   const { shares, status } = await helper.control.snapshot()
+  const lan = await helper.control.lan()
   const shared = shares.map((share) => `${escapeName(share.name)} (${share.state === 'ready' ? formatBytes(share.bytes) : share.state})`)
   return [
     '',
@@ -103,6 +104,7 @@ async function welcome(helper: RunningHelper): Promise<string[]> {
     `  You share:     ${shared.length === 0 ? 'nothing yet; "hdp share add DIRECTORY" or the app changes that' : shared.join(', ')}`,
     `  Downloads:     ${escapeName(status.downloadDirectory)}`,
     '',
+    ...(lan.enabled ? [`  Phones:        ${lan.problem === null ? `${lan.urls[0] ?? ''}  ("hdp pair --lan" lets one in)` : `cannot get in: ${escapeName(lan.problem)}`}`, ''] : []),
     '  Ctrl-C stops it.',
     '',
   ]
