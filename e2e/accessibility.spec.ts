@@ -116,7 +116,8 @@ test('the main job by keyboard alone, with the focus in sight all the time', asy
   await pair(page, ben)
 
   await test.step('past the menu, by the link that comes first', async () => {
-    await page.locator('body').focus()
+    await page.reload()
+    await expect(page.getByRole('heading', { name: 'Your code' })).toBeVisible()
     await page.keyboard.press('Tab')
     expect(await focused(page)).toMatchObject({ name: 'Skip to content', isVisible: true })
     await page.keyboard.press('Enter')
