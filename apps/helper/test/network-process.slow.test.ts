@@ -103,7 +103,7 @@ describe('network process', () => {
       udpPort: port, policy: { askBeforeAccepting: true }, shares: [{ name: 'Music' }], downloadDirectory: '/elsewhere',
     })
     // Peers are gone before the new one is up, and only then is anything asked for again.
-    expect(notes.filter((note) => !note.startsWith('log'))).toEqual(['ready', 'peer connected', 'down', 'peer offline', 'uploads', 'ready', 'restart'])
+    expect(notes.filter((note) => !note.startsWith('log'))).toEqual(['ready', 'peer connected', 'down', 'peer offline', 'uploads', 'upload-peers', 'ready', 'restart'])
     expect(network.stats.restarts).toBe(1)
   })
 
