@@ -49,7 +49,7 @@ describe('pairing', () => {
     const device = newDevice()
     const first = await pair(world.server.pairUrl(), device, 'Firefox on Linux')
     expect(first.helper).toEqual({ peerId: world.peerId, name: 'Test Helper' })
-    expect(await first.api.devices()).toEqual([{ deviceId: device.deviceId, name: 'Firefox on Linux', kind: 'browser', pairedAt: now, lastUsedAt: now, current: true }])
+    expect(await first.api.devices()).toEqual([{ deviceId: device.deviceId, name: 'Firefox on Linux', kind: 'browser', role: 'admin', pairedAt: now, lastUsedAt: now, current: true }])
     first.close()
     const second = await world.connect(device)
     expect((await second.api.snapshot()).peers.map((peer) => peer.peerId)).toEqual([PEER])

@@ -93,6 +93,7 @@ describe('when a search wish is looked for', () => {
       const watch = new WishWatch()
       const running = new Map<PeerId, string>()
       const ended = new Map<string, number>()
+      let wishes: readonly { id: string; peerId: PeerId | null }[] = []
       let now = 0
       const take = (input: WatchInput) => {
         for (const { id, peerId } of watch.step(now, input)) {
@@ -106,10 +107,10 @@ describe('when a search wish is looked for', () => {
         if (first === undefined) return
         const [peerId, id] = first
         running.delete(peerId)
-        ended.set(`${id} ${peerId}`, now)
+        // One that was removed while it was looked for is forgotten with it.
+        if (wishes.some((one) => one.id === id)) ended.set(`${id} ${peerId}`, now)
         take({ type: 'searched', id, peerId, outcome })
       }
-      let wishes: readonly { id: string; peerId: PeerId | null }[] = []
       for (const [next, wait, outcome] of steps) {
         now += wait
         // A wish that was gone and is back is a new one.
