@@ -11,9 +11,9 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-describe('the door for files from a browser', () => {
-  const put = (url: string, body: Buffer, headers: Record<string, string> = {}) => fetch(world.server.url + url, { method: 'PUT', body: new Uint8Array(body), headers })
+const put = (url: string, body: Buffer, headers: Record<string, string> = {}) => fetch(world.server.url + url, { method: 'PUT', body: new Uint8Array(body), headers })
 
+describe('the door for files from a browser', () => {
   test('takes pieces for whoever was given an address, and they become an offer', async () => {
     const { api } = await world.connect(await world.addDevice('browser', 'control'))
     const { url, stagingId } = await api.openStaging()
