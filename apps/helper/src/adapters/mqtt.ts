@@ -35,7 +35,7 @@ const BURST_BYTES = 256 * 1024
 /** A connection that held so long starts the count of failures anew. */
 const STEADY_MS = 60_000
 /** A name and password may be part of the address; they are nobody's business but the broker's. */
-const CREDENTIALS = /\/\/[^/@]*@/
+const CREDENTIALS = /\/\/[^/?#]*@/
 
 /** Connects, and again whenever it has to; never rejects. */
 export function openMqttCarrier(options: MqttCarrierOptions): MqttCarrier {

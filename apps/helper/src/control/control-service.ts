@@ -18,6 +18,7 @@ import { createOffersService } from './offers-service.ts'
 import { createQueueService } from './queue-service.ts'
 import { createPreviewService } from './preview-service.ts'
 import { createDevicesService } from './devices-service.ts'
+import { settingsFor } from './role-view.ts'
 import type { AnnounceCodes, Autostart, Devices, Lan, MakePairingLink, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
 /** Each costs a slow key derivation, and messages as long as it lasts. */
@@ -95,7 +96,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       // Nothing may wait between the number and the state it stands for.
       const seq = session.restartEvents()
       return {
-        seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settings.current(),
+        seq, status: status.info(), peers: book.infos(), transfers: transfers.infos(), uploads: status.uploads(), shares: shares.infos(), settings: settingsFor(session.role(), settings.current()),
         topics: topics.infos(), queue: transfers.queue(), offers: deps.offers.info(), wishes: deps.wishes.info(), uploadPeers: status.uploadPeers(), limits: limits.info(), access: access.info(), role: session.role(),
       }
     },

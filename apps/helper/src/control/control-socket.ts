@@ -8,6 +8,7 @@ import {
 import type { ControlHub } from './control-events.ts'
 import type { ControlSession } from './control-service.ts'
 import type { PairingCodes } from './pairing-codes.ts'
+import { eventFor } from './role-view.ts'
 import type { Devices, StoredDevice } from './services.ts'
 
 export interface ControlSocketOptions {
@@ -109,7 +110,7 @@ function serve(device: StoredDevice, options: ControlSocketOptions & { socket: S
     role,
     onBadMessage: (why) => log('warn', 'a device broke the control protocol', { device: device.name, why }),
   })
-  const feed = hub.openFeed({ bufferedAmount: served.bufferedAmount, sendEvent: served.sendEvent })
+  const feed = hub.openFeed({ bufferedAmount: served.bufferedAmount, sendEvent: (event) => served.sendEvent(eventFor(role(), event)) })
   const unsubscribe = devices.onRemoved((deviceId) => {
     if (deviceId === device.deviceId) {
       feed.close()
