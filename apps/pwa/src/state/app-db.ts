@@ -39,6 +39,18 @@ export interface StoredPairing {
   readonly pairedAt: number
 }
 
+/** One of the person's helpers, each with an app and a pairing of its own at its own origin. */
+export interface KnownHelper {
+  readonly origin: string
+  /** What it calls itself, or its address until it was heard of. */
+  readonly name: string
+  /** What the person calls it here. */
+  readonly givenName: string | null
+  /** The beginning of its public key in hex digits, or all of it, as far as it is known. */
+  readonly fingerprint: string | null
+  readonly openedAt: number | null
+}
+
 interface Schema extends DBSchema {
   keys: { key: 'device'; value: StoredDeviceKey }
   pairing: { key: 'helper'; value: StoredPairing }
@@ -48,11 +60,13 @@ interface Schema extends DBSchema {
   wishPlace: { key: 'place'; value: CopyPlace }
   listings: { key: string; value: SeenListing; indexes: { seenAt: number } }
   peers: { key: string; value: PeerInfo }
+  /** By origin. */
+  helpers: { key: string; value: KnownHelper }
 }
 
 export type AppDb = IDBPDatabase<Schema>
 
-const VERSION = 2
+const VERSION = 3
 
 /** Folders kept for looking at offline: some tens of megabytes at the very most. */
 export const MAX_SEEN_LISTINGS = 300
@@ -64,20 +78,22 @@ export function listingKey(peerId: string, path: string): string {
   return `${peerId}\n${path}`
 }
 
+/** @param before the version that this browser has, 0 for none */
+export function upgradeAppDb(db: Pick<AppDb, 'createObjectStore'>, before: number): void {
+  if (before < 3) db.createObjectStore('helpers', { keyPath: 'origin' })
+  if (before < 2) {
+    db.createObjectStore('wishRows')
+    db.createObjectStore('wishPlace')
+  }
+  if (before >= 1) return
+  db.createObjectStore('keys')
+  db.createObjectStore('pairing')
+  db.createObjectStore('wishes', { keyPath: 'id' })
+  db.createObjectStore('listings', { keyPath: 'key' }).createIndex('seenAt', 'seenAt')
+  db.createObjectStore('peers', { keyPath: 'peerId' })
+}
+
 /** @param name tests open databases of their own. */
 export function openAppDb(name = 'harddrive-party'): Promise<AppDb> {
-  return openDB<Schema>(name, VERSION, {
-    upgrade(db, before) {
-      if (before < 2) {
-        db.createObjectStore('wishRows')
-        db.createObjectStore('wishPlace')
-      }
-      if (before >= 1) return
-      db.createObjectStore('keys')
-      db.createObjectStore('pairing')
-      db.createObjectStore('wishes', { keyPath: 'id' })
-      db.createObjectStore('listings', { keyPath: 'key' }).createIndex('seenAt', 'seenAt')
-      db.createObjectStore('peers', { keyPath: 'peerId' })
-    },
-  })
+  return openDB<Schema>(name, VERSION, { upgrade: (db, before) => upgradeAppDb(db, before) })
 }

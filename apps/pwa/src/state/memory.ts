@@ -1,6 +1,6 @@
 import type { Entry } from '@harddrive-party/protocol'
 import { type CopyPlace, type CopyRow, type PeerInfo, NEW_PLACE } from '@harddrive-party/protocol/control'
-import { type AppDb, type SeenListing, type OldWish, type StoredPairing, MAX_SEEN_ENTRIES, MAX_SEEN_LISTINGS, listingKey, openAppDb } from './app-db.ts'
+import { type AppDb, type KnownHelper, type SeenListing, type OldWish, type StoredPairing, MAX_SEEN_ENTRIES, MAX_SEEN_LISTINGS, listingKey, openAppDb } from './app-db.ts'
 
 /**
  * What the app remembers in this browser, behind one seam: IndexedDB where there is one, plain memory where there is none (private windows
@@ -20,6 +20,9 @@ export interface Memory {
   putListing(peerId: string, path: string, entries: readonly Entry[], complete: boolean, now: number): Promise<void>
   pairing(): Promise<StoredPairing | undefined>
   putPairing(pairing: StoredPairing | null): Promise<void>
+  helpers(): Promise<KnownHelper[]>
+  putHelper(helper: KnownHelper): Promise<void>
+  removeHelper(origin: string): Promise<void>
 }
 
 export function cutListing(peerId: string, path: string, entries: readonly Entry[], complete: boolean, now: number): SeenListing {
@@ -76,6 +79,11 @@ export function memoryInDb(db: AppDb): Memory {
       if (pairing === null) await db.delete('pairing', 'helper')
       else await db.put('pairing', pairing, 'helper')
     },
+    helpers: () => db.getAll('helpers'),
+    async putHelper(helper) {
+      await db.put('helpers', { ...helper })
+    },
+    removeHelper: (origin) => db.delete('helpers', origin),
   }
 }
 
@@ -85,6 +93,7 @@ export function memoryInRam(): Memory {
   const listings = new Map<string, SeenListing>()
   let peers: readonly PeerInfo[] = []
   let paired: StoredPairing | undefined
+  const helpers = new Map<string, KnownHelper>()
   return {
     isShared: false,
     wishCopy: async () => ({ rows: [...wishes.values()], place: wishPlace }),
@@ -112,6 +121,13 @@ export function memoryInRam(): Memory {
     pairing: async () => paired,
     async putPairing(pairing) {
       paired = pairing ?? undefined
+    },
+    helpers: async () => [...helpers.values()],
+    async putHelper(helper) {
+      helpers.set(helper.origin, helper)
+    },
+    async removeHelper(origin) {
+      helpers.delete(origin)
     },
   }
 }

@@ -2,6 +2,7 @@ import { activity } from './activity.ts'
 import { common } from './common.ts'
 import { connection } from './connection.ts'
 import { entries } from './entries.ts'
+import { helpers } from './helpers.ts'
 import { offers } from './offers.ts'
 import { peers } from './peers.ts'
 import { phones } from './phones.ts'
@@ -16,4 +17,4 @@ import { wishes } from './wishes.ts'
 import { words } from './words.ts'
 
 /** English, the language that texts are written in first. Forms of a counted text are separated by ` | `. */
-export const en = { activity, common, connection, entries, offers, peers, phones, settings, shares, sharing, shell, transfers, verify, viewer, wishes, words } as const
+export const en = { activity, common, connection, entries, helpers, offers, peers, phones, settings, shares, sharing, shell, transfers, verify, viewer, wishes, words } as const

@@ -1,0 +1,31 @@
+import type { Messages } from '../messages.ts'
+
+export const helpers: Messages['helpers'] = {
+  menu: '{name}, meine Helfer',
+  manage: 'Meine Helfer …',
+  title: 'Meine Helfer',
+  hint: 'Jeder Helfer hat seine eigene App unter seiner eigenen Adresse, und jeder Browser wird mit jedem einzeln gekoppelt. Diese Liste bleibt in diesem Browser; kein Helfer sieht sie. Ein Helfer muss laufen, damit er sich öffnen lässt.',
+  here: 'hier zu sehen',
+  rename: 'Name von {name}',
+  open: '{name} öffnen',
+  remove: '{name} aus dieser Liste entfernen',
+  address: 'Adresse oder Kopplungslink eines anderen Helfers',
+  addressHint: 'Ein Kopplungslink wird sofort geöffnet und koppelt diesen Browser dort.',
+  add: 'Hinzufügen',
+  back: 'Diesen Helfer auch dort hinzufügen',
+  backHint: 'Trage diese Adresse in die Liste des anderen Helfers ein:',
+  backLocal: 'Diese Adresse gilt nur auf diesem Rechner. Nimm anderswo die unter Einstellungen, Telefone.',
+  copy: 'Adresse dieses Helfers kopieren',
+  copied: 'Adresse kopiert.',
+  unkept: 'Die Liste der Helfer lässt sich in diesem Browser nicht lesen.',
+  problem: {
+    address: 'Das ist keine Adresse. Sie beginnt mit https:// und nennt den Namen oder die Nummer des Rechners.',
+    scheme: 'Nur Adressen, die mit https:// oder, auf diesem Rechner, mit http:// beginnen, führen zu einem Helfer.',
+    plain: 'Ohne Verschlüsselung (http://) werden nur Helfer auf diesem Rechner geöffnet. Nimm die https://-Adresse des anderen.',
+    credentials: 'In dieser Adresse steht ein Benutzername oder Passwort. Helfer brauchen keins; lass es weg.',
+    path: 'In dieser Adresse steht mehr, als ein Helfer hat. Nimm nur den Teil bis zum Port.',
+    pairing: 'Dieser Kopplungslink ist nicht vollständig. Kopiere ihn noch einmal.',
+    here: 'Das ist der Helfer, den du gerade siehst.',
+    many: 'Die Liste ist voll: höchstens {max} Helfer.',
+  },
+}
