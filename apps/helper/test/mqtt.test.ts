@@ -110,7 +110,7 @@ describe('a carrier over MQTT', () => {
   it('waits for a broker that is not there', async () => {
     const { port, close } = await openTestBroker()
     await close()
-    const { carrier, problems, next, opens } = carrierOf(`mqtt://somebody:secret@127.0.0.1:${port}`)
+    const { carrier, problems, next, opens } = carrierOf(`mqtt://somebody:half@secret@127.0.0.1:${port}`)
     carrier.setNames([NAME])
     await until(next, () => problems.length >= 2)
     expect(carrier.info).toMatchObject({ url: `mqtt://127.0.0.1:${port}`, state: 'failed' })
