@@ -1,7 +1,8 @@
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Entry, SharePath } from '@harddrive-party/protocol'
-import { loadPage, type EntrySource } from '../src/entries/entry-source.ts'
-import { type TreeNode, flattenTree, makeRoot, moveInTree, reviveTree, takePage, wantedPages } from '../src/entries/entry-tree.ts'
+import { type EntrySource, MAX_BARREN_PAGES, loadPage } from '../src/entries/entry-source.ts'
+import { type TreeNode, makeRoot, moveInTree, openPaths, renewed, reviveTree, rowsOf, setOpen, takePage, wantedPages } from '../src/entries/entry-tree.ts'
 import { openMockControl } from '../src/mock/mock-control.ts'
 import { LARGE_COUNT } from '../src/mock/mock-library.ts'
 import { memoryInRam } from '../src/state/memory.ts'
@@ -13,27 +14,31 @@ function smallTree(): TreeNode {
   const root = makeRoot()
   takePage(root, { entries: [entry('A', true), entry('B', true)] })
   const [first] = root.children
-  first!.isOpen = true
+  setOpen(first!, true)
   takePage(first!, { entries: [entry('A/one')] })
   return root
 }
 
-const brief = (root: TreeNode) => flattenTree(root).map((row) => (row.kind === 'entry' ? row.node.path : `${row.kind}:${row.node.path}`))
+const allRows = (root: TreeNode) => {
+  const rows = rowsOf(root)
+  return Array.from({ length: rows.length }, (_, index) => rows.at(index)!)
+}
+const brief = (root: TreeNode) => allRows(root).map((row) => (row.kind === 'entry' ? row.node.path : `${row.kind}:${row.node.path}`))
 
-const sourceOf = (peerId: EntrySource['peerId'], api: EntrySource['api'], isLive = () => true): EntrySource => ({ peerId, api, memory: memoryInRam(), isLive })
+const sourceOf = (peerId: EntrySource['peerId'], api: EntrySource['api'], isLive = () => true): EntrySource => ({ peerId, api, memory: memoryInRam(), isLive, order: () => ({ sort: null, reverse: false }) })
 
-describe('flattening', () => {
+describe('rows', () => {
   it('starts by asking for the shares', () => expect(brief(makeRoot())).toEqual(['more:']))
   it('shows what is open, in order', () => expect(brief(smallTree())).toEqual(['A', 'A/one', 'B']))
   it('hides what is below a closed folder', () => {
     const root = smallTree()
-    root.children[0]!.isOpen = false
+    setOpen(root.children[0]!, false)
     expect(brief(root)).toEqual(['A', 'B'])
   })
   it('says when a folder is empty, goes on or failed', () => {
     const root = smallTree()
     const [a, b] = root.children
-    b!.isOpen = true
+    setOpen(b!, true)
     takePage(b!, { entries: [] })
     takePage(a!, { entries: [entry('A/two')], cursor: 'next' })
     root.status = 'failed'
@@ -41,9 +46,9 @@ describe('flattening', () => {
   })
   it('counts siblings only once all are known', () => {
     const root = smallTree()
-    expect(flattenTree(root)[0]).toMatchObject({ level: 1, position: 1, siblings: 2 })
+    expect(rowsOf(root).at(0)).toMatchObject({ level: 1, position: 1, siblings: 2 })
     takePage(root, { entries: [], cursor: 'next' })
-    expect(flattenTree(root)[0]).toMatchObject({ siblings: -1 })
+    expect(rowsOf(root).at(0)).toMatchObject({ siblings: -1 })
   })
   it('shows a path once, even if a peer repeats itself', () => {
     const root = smallTree()
@@ -67,7 +72,7 @@ describe('a connection that is back', () => {
 })
 
 describe('keys', () => {
-  const rows = flattenTree(smallTree())
+  const rows = rowsOf(smallTree())
   const focus = (at: number, key: string) => moveInTree(rows, at, key, 10)
   it('walk up and down and stop at the ends', () => {
     expect(focus(0, 'ArrowDown')).toEqual({ type: 'focus', index: 1 })
@@ -86,14 +91,74 @@ describe('keys', () => {
   it('pass over rows that only say something', () => {
     const root = smallTree()
     takePage(root.children[0]!, { entries: [], cursor: 'next' })
-    const withMore = flattenTree(root)
+    const withMore = rowsOf(root)
     expect(moveInTree(withMore, 1, 'ArrowDown', 10)).toEqual({ type: 'focus', index: 3 })
     expect(moveInTree(withMore, 3, 'ArrowUp', 10)).toEqual({ type: 'focus', index: 1 })
-    expect(moveInTree(flattenTree(makeRoot()), 0, 'ArrowDown', 10)).toBeNull()
+    expect(moveInTree(rowsOf(makeRoot()), 0, 'ArrowDown', 10)).toBeNull()
+  })
+})
+
+/** The obvious way, to compare with. */
+function walked(node: TreeNode): string[] {
+  const below = node.children.flatMap((child) => [child.path as string, ...(child.isOpen ? walked(child) : [])])
+  if (node.status === 'failed') return [...below, `failed:${node.path}`]
+  if (node.status !== 'ready' || node.cursor !== undefined) return [...below, `more:${node.path}`]
+  return below.length === 0 ? [`empty:${node.path}`] : below
+}
+
+describe('any tree', () => {
+  const step = fc.record({ at: fc.nat(), does: fc.constantFrom('toggle', 'page', 'last', 'fail'), folders: fc.array(fc.boolean(), { maxLength: 4 }) })
+  it('has the rows of a walk, and knows where each is', () =>
+    fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const root = makeRoot()
+      let made = 0
+      for (const { at, does, folders } of steps) {
+        const open = [root, ...allRows(root).flatMap((row) => (row.kind === 'entry' && row.node.entry!.isDirectory ? [row.node] : []))]
+        const node = open[at % open.length]!
+        if (does === 'toggle') setOpen(node, !node.isOpen)
+        else if (does === 'fail') node.status = 'failed'
+        else takePage(node, { entries: folders.map((isDirectory) => entry(node === root ? `${made++}` : `${node.path}/${made++}`, isDirectory)), ...(does === 'page' ? { cursor: 'next' } : {}) })
+      }
+      expect(brief(root)).toEqual(walked(root))
+      const rows = rowsOf(root)
+      for (const [index, row] of allRows(root).entries()) if (row.kind === 'entry') expect(rows.indexOf(row.node)).toBe(index)
+      expect([rows.at(-1), rows.at(rows.length), rows.indexOf(root)]).toEqual([undefined, undefined, -1])
+    })))
+
+  it('is renewed without what was in it', () => {
+    const root = smallTree()
+    expect([...openPaths(root)]).toEqual(['', 'A'])
+    expect(renewed(root.children[0]!)).toMatchObject({ path: 'A', status: 'idle', children: [], level: 1 })
   })
 })
 
 describe('loading', () => {
+  it('stops asking a peer that goes on without anything new', async () => {
+    let asked = 0
+    const source = sourceOf(null, { list: async () => ({ entries: asked++ === 0 ? [entry('A')] : [], cursor: `${asked}` }) })
+    const root = makeRoot()
+    for (let [wanted] = wantedPages(rowsOf(root), 0, 10, 10); wanted !== undefined; [wanted] = wantedPages(rowsOf(root), 0, 10, 10)) await loadPage(source, wanted, 1)
+    expect(root.status).toBe('failed')
+    expect(asked).toBe(1 + MAX_BARREN_PAGES)
+  })
+
+  it('asks in the order that was chosen, and keeps to it from memory', async () => {
+    const mock = openMockControl('default')
+    const { peers } = await mock.api.snapshot()
+    let live = true
+    const source: EntrySource = { ...sourceOf(peers[0]!.peerId, mock.api, () => live), order: () => ({ sort: 'name', reverse: true }) }
+    const names = async () => {
+      const root = makeRoot()
+      await loadPage(source, root, 1)
+      return root.children.map(({ name }) => name)
+    }
+    const there = await names()
+    expect(there).toEqual(['Photos', 'Music', 'Films'])
+    live = false
+    expect(await names()).toEqual(there)
+    mock.close()
+  })
+
   it('reaches the end of a hundred thousand entries, page by page', async () => {
     const mock = openMockControl('large')
     const { peers } = await mock.api.snapshot()
@@ -101,13 +166,13 @@ describe('loading', () => {
     const root = makeRoot()
     await loadPage(source, root, 1)
     const archive = root.children.find((node) => node.name === 'Archive')!
-    archive.isOpen = true
+    setOpen(archive, true)
     await loadPage(source, archive, 1)
     const scans = archive.children.find((node) => node.name === 'Scans')!
-    scans.isOpen = true
+    setOpen(scans, true)
     let pages = 0
     for (;;) {
-      const rows = flattenTree(root)
+      const rows = rowsOf(root)
       const [wanted] = wantedPages(rows, 0, rows.length, 0)
       if (wanted === undefined) break
       await loadPage(source, wanted, 1)
