@@ -1,12 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { decode, encode } from 'cbor-x'
-import {
-  MAX_REQUEST_FRAME_BYTES, encodeAnswer, encodeRequest, formatAnnounceCode, keyHashOf, peerIdFromKey, publicKeyOf,
-} from '@harddrive-party/protocol'
-import { peerName } from '@harddrive-party/protocol/peer-name'
-import { FrameStream } from '../../apps/helper/src/adapters/frame-stream.ts'
-import { openQuicTransport } from '../../apps/helper/src/adapters/quic/quic-transport.ts'
-import type { PeerConnection, PeerStream } from '../../apps/helper/src/adapters/transport.ts'
+import { encode } from 'cbor-x'
+import { encodeAnswer } from '@harddrive-party/protocol'
+import type { FrameStream } from '../../apps/helper/src/adapters/frame-stream.ts'
+import { openDouble } from './open-double.ts'
 
 /**
  * A peer that shakes hands like anybody and then lies. It prints its announce code and serves until it is killed. What it does depends on the path:
@@ -31,50 +27,6 @@ const BAD_PATHS = [
   'Paths/../../../../etc/cron.d/evil', '../evil', '/etc/passwd', 'Paths/..', 'Paths/./x', 'Paths//x', 'Paths\\..\\evil', 'C:\\evil', 'Paths/C:evil',
   'Paths/CON', 'Paths/aux.txt', 'Paths/nul\u0000.txt', 'Paths/\u202Egpj.exe', 'Paths/evil.', 'Paths/evil ', `Paths/${'x'.repeat(300)}`, 'Paths/bell\u0007',
 ]
-
-const seed = randomBytes(32)
-const publicKey = publicKeyOf(seed)
-const peerId = peerIdFromKey(publicKey)
-const codeSecret = randomBytes(16)
-const knownSecret = randomBytes(16)
-
-const transport = await openQuicTransport({
-  seed,
-  udpPort: 0,
-  loopbackOnly: true,
-  knockSecrets: { code: codeSecret, known: knownSecret },
-  onConnection: serveConnection,
-  log: () => undefined,
-})
-const code = formatAnnounceCode({
-  version: 1,
-  name: peerName(peerId),
-  keyHash: keyHashOf(peerId),
-  knockSecret: codeSecret,
-  addresses: [{ host: '127.0.0.1', port: transport.ports.v4 as number }],
-  natKind: 'open',
-})
-console.log(JSON.stringify({ code, peerId }))
-
-function serveConnection(connection: PeerConnection): void {
-  connection.onClose = () => undefined
-  connection.onStream = (stream) => {
-    serve(stream).catch(() => stream.abort())
-  }
-}
-
-async function serve(stream: PeerStream): Promise<void> {
-  const frames = new FrameStream(stream)
-  const body = await frames.readFrame(MAX_REQUEST_FRAME_BYTES)
-  if (body === null) return
-  const request = decode(body) as { type: string; path?: string; start?: number }
-  if (request.type === 'hello') {
-    await frames.writeFrame(encodeRequest({ type: 'hello', versions: [1], capabilities: [], agent: 'hostile', knockSecret: knownSecret, pathKey: randomBytes(16), addresses: [] }))
-  } else if (request.type === 'ping') await frames.writeFrame(encodeAnswer({ type: 'pong' }))
-  else if (request.type === 'ls') await list(frames, request.path)
-  else await read(frames, request.path ?? '')
-  stream.finish()
-}
 
 let endless = 0
 
@@ -117,3 +69,9 @@ async function read(frames: FrameStream, path: string): Promise<void> {
   if (path === 'Fine/honest.txt' || path === 'Paths/good.txt') return answer(FINE.length, FINE.length, FINE)
   return answer(4, 4, Buffer.from('evil'))
 }
+
+await openDouble({
+  agent: 'hostile',
+  capabilities: [],
+  answer: (frames, { type, path }) => (type === 'ls' ? list(frames, path) : read(frames, path ?? '')),
+})

@@ -1,12 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { decode, encode } from 'cbor-x'
-import {
-  MAX_READ_BYTES, MAX_REQUEST_FRAME_BYTES, encodeAnswer, encodeRequest, formatAnnounceCode, keyHashOf, peerIdFromKey, publicKeyOf,
-} from '@harddrive-party/protocol'
-import { peerName } from '@harddrive-party/protocol/peer-name'
-import { FrameStream } from '../../apps/helper/src/adapters/frame-stream.ts'
-import { openQuicTransport } from '../../apps/helper/src/adapters/quic/quic-transport.ts'
-import type { PeerConnection, PeerStream } from '../../apps/helper/src/adapters/transport.ts'
+import { encode } from 'cbor-x'
+import { MAX_READ_BYTES, encodeAnswer } from '@harddrive-party/protocol'
+import type { FrameStream } from '../../apps/helper/src/adapters/frame-stream.ts'
+import { openDouble } from './open-double.ts'
 
 /**
  * A peer with a long recording that exists only as it is read, and with images whose pictures are not what was asked for. It counts the bytes that it
@@ -32,52 +28,7 @@ const PICTURES: Readonly<Record<string, () => Buffer>> = {
   'noise.jpg': () => randomBytes(500),
 }
 
-const seed = randomBytes(32)
-const peerId = peerIdFromKey(publicKeyOf(seed))
-const codeSecret = randomBytes(16)
-const knownSecret = randomBytes(16)
 let counted = 0
-
-const transport = await openQuicTransport({
-  seed,
-  udpPort: 0,
-  loopbackOnly: true,
-  knockSecrets: { code: codeSecret, known: knownSecret },
-  onConnection: serveConnection,
-  log: () => undefined,
-})
-const code = formatAnnounceCode({
-  version: 1,
-  name: peerName(peerId),
-  keyHash: keyHashOf(peerId),
-  knockSecret: codeSecret,
-  addresses: [{ host: '127.0.0.1', port: transport.ports.v4 as number }],
-  natKind: 'open',
-})
-console.log(JSON.stringify({ code, peerId }))
-
-function serveConnection(connection: PeerConnection): void {
-  connection.onClose = () => undefined
-  connection.onStream = (stream) => {
-    serve(stream).catch(() => stream.abort())
-  }
-}
-
-async function serve(stream: PeerStream): Promise<void> {
-  const frames = new FrameStream(stream)
-  const body = await frames.readFrame(MAX_REQUEST_FRAME_BYTES)
-  if (body === null) return
-  const request = decode(body) as { type: string; path?: string; start?: number; end?: number }
-  const { type, path = '' } = request
-  if (type === 'hello') {
-    await frames.writeFrame(encodeRequest({ type: 'hello', versions: [1], capabilities: ['thumbnails'], agent: 'media', knockSecret: knownSecret, pathKey: randomBytes(16), addresses: [] }))
-  } else if (type === 'ping') await frames.writeFrame(encodeAnswer({ type: 'pong' }))
-  else if (type === 'ls') await frames.writeFrame(encode({ type: 'page', entries: list(path) }))
-  else if (type === 'thumbnail') await frames.writeFrame(encode({ type: 'picture', bytes: PICTURES[path.slice('Photos/'.length)]?.() ?? randomBytes(10) }))
-  else if (type === 'read' && path === 'Media/long.wav') await read(frames, request.start ?? 0, request.end ?? WAV_BYTES)
-  else await frames.writeFrame(encodeAnswer({ type: 'error', code: 'not-found', message: 'there is no such file' }))
-  stream.finish()
-}
 
 function list(path: string): unknown[][] {
   const wav = ['Media/long.wav', WAV_BYTES, NOW, false]
@@ -116,3 +67,14 @@ function wavHeader(bytes: number): Buffer {
   header.writeUInt32LE(bytes - 44, 40)
   return header
 }
+
+await openDouble({
+  agent: 'media',
+  capabilities: ['thumbnails'],
+  answer: async (frames, { type, path = '', start = 0, end = WAV_BYTES }) => {
+    if (type === 'ls') await frames.writeFrame(encode({ type: 'page', entries: list(path) }))
+    else if (type === 'thumbnail') await frames.writeFrame(encode({ type: 'picture', bytes: PICTURES[path.slice('Photos/'.length)]?.() ?? randomBytes(10) }))
+    else if (type === 'read' && path === 'Media/long.wav') await read(frames, start, end)
+    else await frames.writeFrame(encodeAnswer({ type: 'error', code: 'not-found', message: 'there is no such file' }))
+  },
+})
