@@ -91,7 +91,6 @@ export async function openStaging(options: StagingOptions): Promise<Staging> {
     if (stagings.get(stagingId) !== one || one.isTaken) throw new CodedError('not-found', 'there is no such place for files any more')
     const root = join(directory, stagingId)
     const parts = sharePathParts(path)
-    await makeDirectories(root, parts.slice(0, -1), 0o700)
     const file = join(root, ...parts)
     return disk(file, async () => {
       const known = await lstat(file).catch(() => undefined)
@@ -103,6 +102,8 @@ export async function openStaging(options: StagingOptions): Promise<Staging> {
       const all = [...stagings.values()].reduce((sum, { bytes }) => sum + bytes, 0)
       if (all + piece.length > maxBytes) throw new CodedError('too-large', `at most ${Math.floor(maxBytes / 1e9)} GB can wait to be sent from a browser; use a folder of this computer instead`)
       await checkDiskSpace(directory, piece.length)
+      // Last, so that nothing that is refused leaves folders behind.
+      await makeDirectories(root, parts.slice(0, -1), 0o700)
       const handle = await open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | (constants.O_NOFOLLOW ?? 0), 0o600)
       try {
         await handle.writeFile(piece)
