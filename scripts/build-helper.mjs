@@ -14,8 +14,8 @@ await build({
   entryPoints: {
     cli: 'src/cli/cli.ts',
     'network-main': 'src/network/network-main.ts',
-    'share-scan-worker': 'src/adapters/share-scan-worker.ts',
-    'thumbnail-worker': 'src/adapters/thumbnail-worker.ts',
+    'share-scan-worker': 'src/adapters/shares/share-scan-worker.ts',
+    'thumbnail-worker': 'src/adapters/thumbnails/thumbnail-worker.ts',
   },
   outdir,
   bundle: true,

@@ -9,7 +9,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { callApi } from '../../e2e/support/api.ts'
 import { makeHelperFolder, startHelper } from '../../e2e/support/helper-process.ts'
-import { openShareIndexReader } from '../../apps/helper/src/adapters/share-index-reader.ts'
+import { openShareIndexReader } from '../../apps/helper/src/adapters/shares/share-index-reader.ts'
 import { residentBytes } from '../../apps/helper/bench/process-figures.ts'
 import { median, round } from './lib/figures.mjs'
 

@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { CodedError, MAX_READ_BYTES, READS_IN_FLIGHT } from '@harddrive-party/protocol'
-import { certificateFromSeed } from '../src/adapters/certificate.ts'
+import { certificateFromSeed } from '../src/adapters/identity/certificate.ts'
 import { openQuicTransport, type QuicTransport } from '../src/adapters/quic/quic-transport.ts'
-import type { PeerConnection, PeerStream } from '../src/adapters/transport.ts'
+import type { PeerConnection, PeerStream } from '../src/adapters/peers/transport.ts'
 
 /**
  * The QUIC transport alone, memory to memory between two processes on loopback: streams of 4 MiB, eight in flight, as downloads use it.

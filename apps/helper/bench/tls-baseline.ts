@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { createServer, connect } from 'node:tls'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import { certificateFromSeed } from '../src/adapters/certificate.ts'
+import { certificateFromSeed } from '../src/adapters/identity/certificate.ts'
 
 /**
  * The yardstick: the same file from disk to disk between two Node processes over a plain TLS 1.3 stream, with the same kind of certificate.

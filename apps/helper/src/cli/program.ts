@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { parseTopic } from '@harddrive-party/protocol'
 import { isBrokerUrl } from '@harddrive-party/protocol/control'
-import { parseStunServer } from '../adapters/stun-server.ts'
+import { parseStunServer } from '../adapters/reach/stun-server.ts'
 import { VERSION } from '../version.ts'
 import type { HelperSession } from './helper-session.ts'
 import type { AutostartWish } from './commands/autostart.ts'

@@ -3,7 +3,7 @@ import { CodedError, type PeerId, parsePeerId } from '@harddrive-party/protocol'
 import { type AccessInfo, type Audience, type ControlChange, type GroupInfo, MAX_GROUPS } from '@harddrive-party/protocol/control'
 import { randomBytes } from 'node:crypto'
 import * as v from 'valibot'
-import type { Store } from '../adapters/store.ts'
+import type { Store } from '../adapters/system/store.ts'
 import type { SharedRoot } from '../network/network-api.ts'
 
 export interface AccessBook {

@@ -1,6 +1,6 @@
 /** The activity log of this helper: fed with every change that UIs hear of, kept over restarts, told to UIs. What is worth noting `activity-log.ts` decides. */
 import type { ActivityApi, ActivityEntry, ActivityFact, ControlChange } from '@harddrive-party/protocol/control'
-import type { Store } from '../adapters/store.ts'
+import type { Store } from '../adapters/system/store.ts'
 import { ActivityLog } from './activity-log.ts'
 
 export interface ActivityBook extends ActivityApi {

@@ -5,7 +5,7 @@ import {
 } from '@harddrive-party/protocol'
 import { peerName } from '@harddrive-party/protocol/peer-name'
 import * as v from 'valibot'
-import type { Store } from '../adapters/store.ts'
+import type { Store } from '../adapters/system/store.ts'
 import type { AnnounceCodes } from './services.ts'
 
 const SECRET = v.strictObject({ hex: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)) })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { type PeerId, parsePeerId } from '@harddrive-party/protocol'
 import { type DeviceKey, deviceKeyFromSeed } from '@harddrive-party/protocol/control'
 import * as v from 'valibot'
-import { openPrivateFile, readPrivateFile, writePrivateFile } from '../adapters/private-file.ts'
+import { openPrivateFile, readPrivateFile, writePrivateFile } from '../adapters/identity/private-file.ts'
 
 export interface HelperFile {
   readonly pid: number

@@ -4,8 +4,8 @@ import {
   type ControlChange, DEFAULT_LIMITS, type LimitSettings, type LimitsInfo, LIMIT_FIELDS, PEER_LIMIT_FIELDS, type PeerLimits, parseTimeOfDay,
 } from '@harddrive-party/protocol/control'
 import * as v from 'valibot'
-import type { Store } from '../adapters/store.ts'
-import { ruleAt } from '../core/limit-schedule.ts'
+import type { Store } from '../adapters/system/store.ts'
+import { ruleAt } from '../core/transfers/limit-schedule.ts'
 import type { TransferLimits } from '../network/network-api.ts'
 
 export interface LimitsBook {

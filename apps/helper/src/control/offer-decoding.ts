@@ -1,8 +1,8 @@
 /** Checks stored offers: what another version wrote, and this one cannot continue, reads as absent. */
 import { isErrorCode, parsePathPart, parsePeerId } from '@harddrive-party/protocol'
 import * as v from 'valibot'
-import type { OfferRecord } from '../core/offer-record.ts'
-import type { OfferRuleRecord } from '../core/offers.ts'
+import type { OfferRecord } from '../core/offers/offer-record.ts'
+import type { OfferRuleRecord } from '../core/offers/offers.ts'
 
 const peerId = v.pipe(v.string(), v.rawTransform(({ dataset, addIssue, NEVER }) => {
   const parsed = parsePeerId(dataset.value)

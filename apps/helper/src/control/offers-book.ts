@@ -1,5 +1,5 @@
 /**
- * Offers to peers and by them: runs the machine that decides about them (core/offers.ts), keeps them in the database, and ties them to the network, the
+ * Offers to peers and by them: runs the machine that decides about them (core/offers/offers.ts), keeps them in the database, and ties them to the network, the
  * transfers and the staging.
  */
 import { CodedError, type ErrorCode, type PeerId, cutToBytes, offerPath, parsePathPart } from '@harddrive-party/protocol'
@@ -8,12 +8,12 @@ import type { ActivityFact, ControlChange, OfferInfo, OfferRule, OffersInfo, Tra
 import { randomBytes } from 'node:crypto'
 import { lstat, realpath } from 'node:fs/promises'
 import { basename, extname, isAbsolute, sep } from 'node:path'
-import { type Driven, drive, systemClock } from '../adapters/drive.ts'
-import { readOfferTree } from '../adapters/offer-tree.ts'
-import { type Staging, openStaging } from '../adapters/staging.ts'
-import type { Store } from '../adapters/store.ts'
-import { LIFETIME_MS, MAX_SENT, type OfferItem, type OfferRecord, hasEnded } from '../core/offer-record.ts'
-import { Offers, type OfferRuleRecord, type OffersEffect, type OffersInput, transferOf } from '../core/offers.ts'
+import { type Driven, drive, systemClock } from '../adapters/system/drive.ts'
+import { readOfferTree } from '../adapters/offers/offer-tree.ts'
+import { type Staging, openStaging } from '../adapters/offers/staging.ts'
+import type { Store } from '../adapters/system/store.ts'
+import { LIFETIME_MS, MAX_SENT, type OfferItem, type OfferRecord, hasEnded } from '../core/offers/offer-record.ts'
+import { Offers, type OfferRuleRecord, type OffersEffect, type OffersInput, transferOf } from '../core/offers/offers.ts'
 import { distinctName } from '../core/share-view.ts'
 import type { NetworkApi, NetworkEvent, OffersPolicy } from '../network/network-api.ts'
 import { decodeOfferRecord, decodeOfferRule } from './offer-decoding.ts'

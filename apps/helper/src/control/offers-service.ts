@@ -1,7 +1,7 @@
 /** The methods of the control API that are about offers. */
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
 import type { OffersApi, PeerInfo } from '@harddrive-party/protocol/control'
-import { MAX_STAGED_BYTES } from '../adapters/staging.ts'
+import { MAX_STAGED_BYTES } from '../adapters/offers/staging.ts'
 import type { OffersBook } from './offers-book.ts'
 import { STAGING_PREFIX } from './staging-door.ts'
 

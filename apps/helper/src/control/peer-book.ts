@@ -6,7 +6,7 @@ import { type PeerId, fingerprint, parsePeerId } from '@harddrive-party/protocol
 import type { ControlChange, PeerInfo } from '@harddrive-party/protocol/control'
 import { peerName } from '@harddrive-party/protocol/peer-name'
 import * as v from 'valibot'
-import type { Store } from '../adapters/store.ts'
+import type { Store } from '../adapters/system/store.ts'
 import type { KnownPeer, PeerStatus } from '../network/network-api.ts'
 import { MAX_KNOWN_ADDRESSES, type WorkedAddress, dialOrder, rememberWorked } from './known-addresses.ts'
 import type { PeerBook } from './services.ts'

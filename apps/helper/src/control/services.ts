@@ -5,7 +5,7 @@ import type {
 } from '@harddrive-party/protocol/control'
 import type { KnownPeer, NetworkEvent, SharedRoot } from '../network/network-api.ts'
 
-/** What control-service needs of the shares. Opened by `openShares` in adapters/shares.ts. */
+/** What control-service needs of the shares. Opened by `openShares` in adapters/shares/shares.ts. */
 export interface Shares {
   infos(): readonly ShareInfo[]
   roots(): readonly SharedRoot[]
@@ -29,7 +29,7 @@ export interface Shares {
 
 export type QueueChange = 'pause' | 'resume' | 'cancel' | 'retry'
 
-/** What control-service needs of the transfers. Opened by `openTransfers` in adapters/transfers.ts. */
+/** What control-service needs of the transfers. Opened by `openTransfers` in adapters/transfers/transfers.ts. */
 export interface Transfers {
   infos(): readonly TransferInfo[]
   files(transferId: string, cursor: string | undefined, limit: number): TransferFilesPage
@@ -115,14 +115,14 @@ export interface StatusBook {
   close(): void
 }
 
-/** Starting at login. Opened by `openAutostart` in adapters/autostart.ts. */
+/** Starting at login. Opened by `openAutostart` in adapters/system/autostart.ts. */
 export interface Autostart {
   status(): Promise<AutostartInfo>
   /** @throws CodedError `unsupported`, `bad-request`, `internal` */
   set(enabled: boolean): Promise<AutostartInfo>
 }
 
-/** Paired browsers and the command line. Opened by `openDevices` in adapters/devices-store.ts. */
+/** Paired browsers and the command line. Opened by `openDevices` in adapters/identity/devices-store.ts. */
 export interface Devices {
   list(): readonly StoredDevice[]
   find(deviceId: string): StoredDevice | undefined

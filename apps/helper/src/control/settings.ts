@@ -1,7 +1,7 @@
 /** Keeps the person's settings across restarts. Does not act on them; whoever changes one tells the parts concerned. */
 import type { ControlChange, Settings } from '@harddrive-party/protocol/control'
 import * as v from 'valibot'
-import type { Store } from '../adapters/store.ts'
+import type { Store } from '../adapters/system/store.ts'
 import type { SettingsStore } from './services.ts'
 
 /** Open to everybody without an account; they see random names and sealed packets, and only of people who are in a topic. */

@@ -2,7 +2,7 @@
 import { CodedError } from '@harddrive-party/protocol'
 import { MAX_STAGED_PIECE } from '@harddrive-party/protocol/control'
 import express from 'express'
-import type { Staging } from '../adapters/staging.ts'
+import type { Staging } from '../adapters/offers/staging.ts'
 
 export const STAGING_PREFIX = '/staging'
 

@@ -12,7 +12,7 @@ import { type ControlIdentity, acceptControlSocket } from './control-socket.ts'
 import type { HttpGuard } from './http-guard.ts'
 import type { PairingCodes } from './pairing-codes.ts'
 import type { Devices } from './services.ts'
-import type { Staging } from '../adapters/staging.ts'
+import type { Staging } from '../adapters/offers/staging.ts'
 import { STAGING_PREFIX, createStagingDoor } from './staging-door.ts'
 
 export interface WebDoorOptions {

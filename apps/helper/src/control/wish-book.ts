@@ -8,11 +8,11 @@ import {
   type ControlChange, type HubRow, type SearchTarget, type SyncedWish, type TransferInfo, type WishPriority, type WishStatus, type WishValues, type WishesInfo, WishClock, WishHub, editWish,
   newSyncedWish, valuesOf,
 } from '@harddrive-party/protocol/control'
-import { drive } from '../adapters/drive.ts'
-import type { FoundMatch, WishListStore } from '../adapters/wish-list-store.ts'
-import { searchForWish } from '../adapters/wish-search.ts'
-import { matchKeyOf } from '../core/wish-match.ts'
-import { type WatchEffect, type WatchInput, WishWatch } from '../core/wish-watch.ts'
+import { drive } from '../adapters/system/drive.ts'
+import type { FoundMatch, WishListStore } from '../adapters/wishes/wish-list-store.ts'
+import { searchForWish } from '../adapters/wishes/wish-search.ts'
+import { matchKeyOf } from '../core/wishes/wish-match.ts'
+import { type WatchEffect, type WatchInput, WishWatch } from '../core/wishes/wish-watch.ts'
 import type { NetworkApi, NetworkEvent } from '../network/network-api.ts'
 import type { PeerBook, Transfers } from './services.ts'
 

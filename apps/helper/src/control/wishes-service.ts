@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { CodedError } from '@harddrive-party/protocol'
 import { type HubRow, type WishInfo, type WishMatch, type WishesApi, valuesOf } from '@harddrive-party/protocol/control'
-import type { FoundMatch } from '../adapters/wish-list-store.ts'
+import type { FoundMatch } from '../adapters/wishes/wish-list-store.ts'
 import type { PeerBook } from './services.ts'
 import type { WishBook } from './wish-book.ts'
 

@@ -1,8 +1,8 @@
 import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, NatPorts, OfferNewsRequest, OfferRequest, PeerId, SharePath } from '@harddrive-party/protocol'
 import type { DiscoveryReport, LimitSettings, LimitsInfo, PeerPath, PeerState, PingInfo, ReachAttempt, TextPreview, TopicInfo, UploadInfo, UploadPeerInfo } from '@harddrive-party/protocol/control'
-import type { OfferRecord } from '../core/offer-record.ts'
-import type { HeardOffer, OfferNews } from '../core/offers.ts'
-import type { OwnReach } from '../core/own-reach.ts'
+import type { OfferRecord } from '../core/offers/offer-record.ts'
+import type { HeardOffer, OfferNews } from '../core/offers/offers.ts'
+import type { OwnReach } from '../core/reach/own-reach.ts'
 
 /**
  * What the control process asks of the network process, and what it hears from it. Plain data over the child's IPC channel; bulk bytes never cross.

@@ -5,7 +5,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { CodedError } from '@harddrive-party/protocol'
-import { openLog } from '../adapters/log.ts'
+import { openLog } from '../adapters/system/log.ts'
 import { type NetworkCall, decodeToNetwork } from './ipc.ts'
 import { type Network, openNetwork } from './network.ts'
 import { type FromNetwork, HEARTBEAT_MS, type NetworkConfig } from './network-api.ts'

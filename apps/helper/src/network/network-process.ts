@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
-import { type Driven, drive } from '../adapters/drive.ts'
+import { type Driven, drive } from '../adapters/system/drive.ts'
 import { type RestartEffect, type RestartInput, type RestartLimits, RestartPlan } from '../core/restart-plan.ts'
 import { type NetworkMethod, decodeFromNetwork } from './ipc.ts'
 import {

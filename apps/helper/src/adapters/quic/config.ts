@@ -1,6 +1,6 @@
 /** The one QUIC configuration, for both roles and all connections. Every value avoids a measured fault of this engine or bounds a peer. */
 import { ALPN, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES } from '@harddrive-party/protocol'
-import type { Certificate } from '../certificate.ts'
+import type { Certificate } from '../identity/certificate.ts'
 import type { NativeAddress, NativeConfig, NativeQuic } from './native.ts'
 
 /** Largest datagram we send: passes every ordinary path, tunnels included. */

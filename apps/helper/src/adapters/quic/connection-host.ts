@@ -1,6 +1,6 @@
 /** What a QUIC connection needs of the transport that it lives in, and tells of its handshake. Types only. */
 import type { Endpoint } from '@harddrive-party/protocol'
-import type { CloseReason } from '../transport.ts'
+import type { CloseReason } from '../peers/transport.ts'
 import type { NativeQuic } from './native.ts'
 import type { QuicConnection } from './quic-connection.ts'
 

@@ -1,7 +1,7 @@
 /** Where one connection's peer is: runs the path follower on real packets, keys and time. */
 import { createHmac, randomBytes } from 'node:crypto'
 import { decodeEcho, decodeProbe, encodeEcho, encodeProbe, type Endpoint, type Hmac, PROBE_NONCE_BYTES } from '@harddrive-party/protocol'
-import { type PathEffect, PathFollower, type PathInput } from '../../core/path-follower.ts'
+import { type PathEffect, PathFollower, type PathInput } from '../../core/peers/path-follower.ts'
 
 export interface PathKeys {
   /** 16 bytes each: what we gave the peer and check its datagrams with, and what it gave us. */

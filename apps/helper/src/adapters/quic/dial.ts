@@ -1,6 +1,6 @@
 /** One dial: tries, tries again beside it when there is silence, and settles on the first answer of the right peer. */
 import { CodedError, type ErrorCode, keyHashOf, type PeerId } from '@harddrive-party/protocol'
-import type { CloseReason, DialTarget } from '../transport.ts'
+import type { CloseReason, DialTarget } from '../peers/transport.ts'
 import type { HandshakeListener } from './connection-host.ts'
 import type { QuicConnection } from './quic-connection.ts'
 

@@ -1,6 +1,6 @@
 /** Buffers for packets on their way into the system, laid end to end so that a system that can cut takes many in one call. Sends nothing by itself. */
 import type { Endpoint } from '@harddrive-party/protocol'
-import { MAX_QUEUED_PACKETS } from '../udp-socket.ts'
+import { MAX_QUEUED_PACKETS } from '../reach/udp-socket.ts'
 import { MAX_PACKET_BYTES } from './config.ts'
 
 /** More than may be queued in the system: a packet stays as it is until it is gone. */

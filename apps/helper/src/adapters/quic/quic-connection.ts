@@ -1,9 +1,9 @@
 /** One QUIC connection: packets in, packets out, its clocks, and its end. Who may connect and which socket is used is decided elsewhere. */
 import type { RemoteInfo } from 'node:dgram'
 import { CodedError, type Endpoint, type PeerId, peerIdFromKey } from '@harddrive-party/protocol'
-import { Liveness, type LivenessInput } from '../../core/liveness.ts'
-import { ed25519KeyFromCertificate } from '../certificate.ts'
-import { CLOSE_CODES, type CloseCode, type CloseReason, type PeerConnection, type PeerStream } from '../transport.ts'
+import { Liveness, type LivenessInput } from '../../core/peers/liveness.ts'
+import { ed25519KeyFromCertificate } from '../identity/certificate.ts'
+import { CLOSE_CODES, type CloseCode, type CloseReason, type PeerConnection, type PeerStream } from '../peers/transport.ts'
 import { RECV_INFO } from './config.ts'
 import type { ConnectionHost, HandshakeListener } from './connection-host.ts'
 import { ConnectionPath, type PathKeys } from './connection-path.ts'

@@ -1,6 +1,6 @@
 /** One bidirectional QUIC stream, from the application's side. When it may send and when it is read is up to its connection. */
 import { CodedError } from '@harddrive-party/protocol'
-import type { PeerStream } from '../transport.ts'
+import type { PeerStream } from '../peers/transport.ts'
 import { type NativeConnection, type NativeQuic, nativeErrorName } from './native.ts'
 
 /** What a stream needs of its connection. */

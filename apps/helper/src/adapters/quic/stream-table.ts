@@ -1,6 +1,6 @@
 /** The streams of one connection: which are open, which the peer may still open, and what it has sent that nobody reads. */
 import { CodedError, MAX_STREAMS_PER_PEER } from '@harddrive-party/protocol'
-import type { PeerStream } from '../transport.ts'
+import type { PeerStream } from '../peers/transport.ts'
 import { STREAM_WINDOW_BYTES } from './config.ts'
 import { nativeErrorName } from './native.ts'
 import { QuicStream, type StreamOwner } from './quic-stream.ts'

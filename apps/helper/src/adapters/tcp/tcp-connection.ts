@@ -1,8 +1,8 @@
 /** One connection between two peers over TCP: a control lane, lanes for bulk data beside it, and the streams on them. */
 import type { TLSSocket } from 'node:tls'
 import { CodedError, type Endpoint, type LaneFrame, MAX_LANE_STREAM, MAX_STREAMS_PER_PEER, type PeerId } from '@harddrive-party/protocol'
-import { Liveness, type LivenessInput } from '../../core/liveness.ts'
-import { CLOSE_CODES, type CloseCode, type CloseReason, type PeerConnection, type PeerStream } from '../transport.ts'
+import { Liveness, type LivenessInput } from '../../core/peers/liveness.ts'
+import { CLOSE_CODES, type CloseCode, type CloseReason, type PeerConnection, type PeerStream } from '../peers/transport.ts'
 import { Lane, type LaneBatch, type LaneOwner } from './lane.ts'
 import { INITIAL_WINDOW_BYTES, type StreamOwner, TcpStream } from './tcp-stream.ts'
 

@@ -3,7 +3,7 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import type { SecureContext, TLSSocket } from 'node:tls'
 import { CodedError, type Hmac, keyHashOf, KNOCK_NONCE_BYTES, makeTcpKnock, type PeerId } from '@harddrive-party/protocol'
-import type { DialTarget } from '../transport.ts'
+import type { DialTarget } from '../peers/transport.ts'
 import { provenPeer, secureAsDialler } from './tcp-tls.ts'
 
 /** Then nobody is there. */

@@ -5,9 +5,9 @@
 import { createHmac } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { checkTcpKnock, CodedError, type Hmac, TCP_KNOCK_BYTES } from '@harddrive-party/protocol'
-import { type GateSecrets, type GateVerdict, KnockGate } from '../../core/knock-gate.ts'
+import { type GateSecrets, type GateVerdict, KnockGate } from '../../core/peers/knock-gate.ts'
 import { sourceNetwork } from '../quic/packet-header.ts'
-import type { KnockKind } from '../transport.ts'
+import type { KnockKind } from '../peers/transport.ts'
 import { readFirst } from './tcp-tls.ts'
 
 export interface TcpDoor {

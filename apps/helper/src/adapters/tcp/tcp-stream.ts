@@ -1,6 +1,6 @@
 /** One stream of a TCP connection, from the application's side. Which lane carries it and when it may send is up to its connection. */
 import { CodedError, type LaneFrame } from '@harddrive-party/protocol'
-import type { PeerStream } from '../transport.ts'
+import type { PeerStream } from '../peers/transport.ts'
 import { ReceivedBytes } from './received-bytes.ts'
 
 /** What a stream needs of its connection. */

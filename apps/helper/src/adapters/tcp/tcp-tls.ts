@@ -2,7 +2,7 @@
 import type { Socket } from 'node:net'
 import { connect, createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import { ALPN, CodedError, type PeerId, peerIdFromKey } from '@harddrive-party/protocol'
-import { type Certificate, ed25519KeyFromCertificate } from '../certificate.ts'
+import { type Certificate, ed25519KeyFromCertificate } from '../identity/certificate.ts'
 
 /** The first is the fastest where the processor helps, the second where it does not. */
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256'

@@ -1,6 +1,6 @@
 /** `hdp autostart`: has the system start the helper at login. Needs no running helper. */
-import { openAutostart } from '../../adapters/autostart.ts'
-import { helperCommand } from '../../adapters/helper-command.ts'
+import { openAutostart } from '../../adapters/system/autostart.ts'
+import { helperCommand } from '../../adapters/system/helper-command.ts'
 import type { Autostart } from '../../control/services.ts'
 import type { Output } from '../output.ts'
 import type { GlobalOptions } from '../program.ts'

@@ -1,5 +1,0 @@
-// Lets a worker thread run the scan worker's source as it is.
-import { register } from 'tsx/esm/api'
-
-register()
-await import('../src/adapters/share-scan-worker.ts')
