@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { encode } from 'cbor-x'
 import { MAX_READ_BYTES, encodeAnswer } from '@harddrive-party/protocol'
-import type { FrameStream } from '../../apps/helper/src/adapters/frame-stream.ts'
+import type { FrameStream } from '../../apps/helper/src/adapters/peers/frame-stream.ts'
 import { openDouble } from './open-double.ts'
 
 /**

@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { decode } from 'cbor-x'
 import { MAX_REQUEST_FRAME_BYTES, encodeAnswer, encodeRequest, formatAnnounceCode, keyHashOf, peerIdFromKey, publicKeyOf } from '@harddrive-party/protocol'
 import { peerName } from '@harddrive-party/protocol/peer-name'
-import { FrameStream } from '../../apps/helper/src/adapters/frame-stream.ts'
+import { FrameStream } from '../../apps/helper/src/adapters/peers/frame-stream.ts'
 import { openQuicTransport } from '../../apps/helper/src/adapters/quic/quic-transport.ts'
-import type { PeerStream } from '../../apps/helper/src/adapters/transport.ts'
+import type { PeerStream } from '../../apps/helper/src/adapters/peers/transport.ts'
 
 /** As it was decoded and not checked: a double serves helpers of our own. */
 export interface DoubleRequest {
