@@ -118,7 +118,9 @@ export function openShareIndexWriter(directory: string): ShareIndexWriter {
         // Ids were given to directories that could not be read after all.
         const whole = Array.from(rows, (row) => row ?? { parent: 0, since: GONE, skipped: 0, size: 0, mtime: 0, seen: 0, name: '' })
         const hashes: number[] = []
-        const hashed = whole.map(({ name, ...row }, id): DirectoryRow => ({ ...row, hash: (hashes[id] = hashName(hashes[row.parent] ?? generation, name)) }))
+        // The same in every generation: a search goes on behind a place that has this in it.
+        const above = hashName(0, shareId)
+        const hashed = whole.map(({ name, ...row }, id): DirectoryRow => ({ ...row, hash: (hashes[id] = hashName(hashes[row.parent] ?? above, name)) }))
         for (let first = 0; first < hashed.length; first += BLOCK_ROWS) {
           const block = first / BLOCK_ROWS
           put('directories', indexKey(generation, block, ROWS), encodeRows(hashed.slice(first, first + BLOCK_ROWS)))
