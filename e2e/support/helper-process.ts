@@ -41,12 +41,12 @@ export async function makeHelperFolder(name: string): Promise<HelperFolder & { r
   return { ...folder, remove: () => rm(root, { recursive: true, force: true }) }
 }
 
-/** Starts `hdp start --json` and resolves with what it says when it is ready. */
-export async function startHelper(folder: HelperFolder, options: { shares?: readonly string[]; ui?: string; args?: readonly string[] } = {}): Promise<HelperProcess> {
+/** Starts `hdp start --json` and resolves with what it says when it is ready. @param options.program another installation than this one */
+export async function startHelper(folder: HelperFolder, options: { shares?: readonly string[]; ui?: string; args?: readonly string[]; program?: string } = {}): Promise<HelperProcess> {
   const child = spawn(
     process.execPath,
     [
-      HDP, 'start', '--json', '--verbose', '--no-open', '--no-mdns', '--no-stun', '--loopback-only',
+      options.program ?? HDP, 'start', '--json', '--verbose', '--no-open', '--no-mdns', '--no-stun', '--loopback-only',
       '--storage', folder.storage,
       '--download-dir', folder.downloads,
       '--ui-address', options.ui ?? 'http://127.0.0.1:0',

@@ -1,6 +1,7 @@
 import { type RouteRecordRaw, createRouter, createWebHashHistory } from 'vue-router'
 import { type TextKey, t } from './i18n.ts'
 import SetupPage from './features/setup/SetupPage.vue'
+import { loadAfresh, noteShown } from './features/update/missing-page.ts'
 import PeersPage from './features/peers/PeersPage.vue'
 
 declare module 'vue-router' {
@@ -34,7 +35,9 @@ const routes: RouteRecordRaw[] = [
 
 export function openRouter() {
   const router = createRouter({ history: createWebHashHistory(), routes })
+  router.onError((_, to) => loadAfresh(to.fullPath))
   router.afterEach((to) => {
+    noteShown()
     const { title } = to.meta
     document.title = title === undefined ? 'harddrive-party' : `${t(title)} · harddrive-party`
   })
