@@ -4,12 +4,15 @@
  */
 import { once } from 'node:events'
 import { truncate } from 'node:fs/promises'
+import { cpus } from 'node:os'
 import { join } from 'node:path'
-import type { AnnounceCodeInfo, PingInfo } from '@harddrive-party/protocol/control'
-import { type LabHelper, makeShare, readKnownFlags, startHelper, waitForOwnAddress, waitUntil } from './helpers.ts'
+import type { AnnounceCodeInfo, DiagnosticsInfo, PingInfo } from '@harddrive-party/protocol/control'
+import { cpuSeconds } from '../apps/helper/bench/process-figures.ts'
+import { type LabHelper, makeShare, readKnownFlags, startHelper, waitForOwnAddress } from './helpers.ts'
 import { openHost } from './hosts.ts'
 import { addNamespace, enterPrivateWorld, inside, installed, ip, spawnInside } from './namespaces.ts'
 import { addWanLine, chooseWanMethod, type WanLine } from './wan-lines.ts'
+import { probeLine } from './wan-probe.ts'
 
 export interface WanCell {
   readonly mbit: number
@@ -25,12 +28,28 @@ export interface WanFigure extends WanCell {
   readonly MBps: number
   /** Of what the line carries, headers and all. */
   readonly linkShare: number
+  /** The same without the first seconds, in which the rate is found; absent when there was nothing after them. */
+  readonly steadyShare?: number
   /** The TCP connection's share, of what the line carries. */
   readonly besideShare?: number
   /** Of the sender's packets; those that overflowed a queue count too. */
   readonly lostPct?: number
   /** Median time that a request and its answer took on the same connection meanwhile. */
   readonly requestMs?: number
+  readonly seconds: number
+  /** Of plain UDP at nearly the line's rate, just before, what arrived of what should: below 1 the emulator is the limit. */
+  readonly emulatorShare?: number
+  /** By how much packets were late on the emulated line, 99 of 100 by no more: of plain UDP, and during the transfer. */
+  readonly probeLateP99Ms?: number
+  readonly emulatorLateP99Ms?: number
+  /** Packets that the emulator had not fetched in time, during the transfer. */
+  readonly emulatorMissed?: number
+  /** While the file went over. */
+  readonly senderCpuSeconds: number | null
+  readonly receiverCpuSeconds: number | null
+  readonly emulatorCpuSeconds: number | null
+  /** Of all CPU time that the machine had meanwhile, how much was used, by whomever: near 1 the machine is the limit. */
+  readonly machineBusy: number
 }
 
 interface Work {
@@ -38,13 +57,17 @@ interface Work {
   readonly cells: readonly WanCell[]
   /** Seconds that the file takes at the line's own rate. */
   readonly seconds: number
+  /** A transfer that has not ended by then is judged by what has come. */
+  readonly atMostSeconds: number
 }
 
 const LEFT = { ns: 'left', device: 'wan', address: '45.11.12.20' }
 const RIGHT = { ns: 'right', device: 'wan', address: '46.21.22.20' }
 
-/** A transfer is given up after this many times what it would take at the line's own rate. */
-const PATIENCE = 8
+/** Until then the rate is still being found, on the longest of our lines. */
+const SETTLING_MS = 4000
+
+const LOOK_EVERY_MS = 50
 
 /** Small ones, so that they do not disturb what is measured. */
 const REQUEST_EVERY_MS = 500
@@ -89,38 +112,101 @@ async function measure(cell: WanCell): Promise<WanFigure> {
   await truncate(file, bytes)
   if (cell.beside !== undefined && !(await installed('iperf3'))) throw new Error('iperf3 is not installed')
   const onTheWay = (cell.mbit / 8) * 1000 * cell.rttMs
-  await line.set({ delayMs: cell.rttMs / 2, lossPercent: cell.lossPct, kbitPerSecond: cell.mbit * 1000, queueBytes: Math.max(MIN_QUEUE_BYTES, onTheWay) })
+  const quality = { delayMs: cell.rttMs / 2, lossPercent: cell.lossPct, kbitPerSecond: cell.mbit * 1000, queueBytes: Math.max(MIN_QUEUE_BYTES, onTheWay) }
+  await line.set(quality)
+  const probe = await probeLine(LEFT, RIGHT, cell)
   const options = { program: work.program, shareDirectory: directory, stunServers: [], knownFlags, tcp: false }
   const [sender, receiver] = await Promise.all(hosts.map((host) => startHelper(host, options))) as [LabHelper, LabHelper]
   const tcp = cell.beside === undefined ? undefined : await startTcp(cell.beside)
   try {
     await meet(sender, receiver)
+    // Counts anew.
+    await line.set(quality)
+    const cost = await startCost(sender, receiver)
     const from = (await tcp?.bytes()) ?? 0
-    const startedAt = performance.now()
-    const started = await receiver.call('download', { peerId: sender.peerId, path })
-    if (!started.ok) throw new Error(`no download: ${started.error?.message}`)
-    const { transferId } = started.value as { transferId: string }
     const asking = askMeanwhile(receiver, sender.peerId)
-    const done = await waitUntil(receiver, ({ transfers }) => {
-      const transfer = transfers.find((each) => each.transferId === transferId)
-      if (transfer?.state === 'failed') throw new Error(JSON.stringify(transfer.reason))
-      return transfer?.state === 'done' ? transfer : undefined
-    }, work.seconds * PATIENCE * 1000)
-    const seconds = (performance.now() - startedAt) / 1000
+    const { seconds, got, steady } = await transfer(receiver, sender.peerId, bytes)
+    const costs = await cost()
     const requestMs = await asking.median()
-    const got = done === undefined ? ((await receiver.snapshot()).transfers.find((each) => each.transferId === transferId)?.bytes ?? 0) : bytes
-    const carried = (cell.mbit / 8) * 1e6 * seconds
+    const perSecond = (cell.mbit / 8) * 1e6
     const { packets } = ((await sender.call('ping', { peerId: receiver.peerId })).value ?? {}) as Partial<PingInfo>
+    const counts = await line.count()
     return {
-      ...cell, MBps: round(got / 1e6 / seconds), linkShare: round(got / carried),
-      ...(tcp === undefined ? {} : { besideShare: round(((await tcp.bytes()) - from) / carried) }),
+      ...cell, MBps: round(got / 1e6 / seconds), linkShare: round(got / (perSecond * seconds)),
+      ...(steady === undefined ? {} : { steadyShare: round(steady / perSecond) }),
+      ...(tcp === undefined ? {} : { besideShare: round(((await tcp.bytes()) - from) / (perSecond * seconds)) }),
       ...(requestMs === undefined ? {} : { requestMs: Math.round(requestMs) }),
       ...(packets === undefined || packets === null ? {} : { lostPct: round((100 * packets.lost) / packets.sent) }),
+      ...(probe === undefined ? {} : { emulatorShare: round(probe.share), probeLateP99Ms: round(probe.lateP99Ms) }),
+      ...(counts === undefined ? {} : { emulatorLateP99Ms: counts.lateP99Ms, emulatorMissed: counts.unread + counts.failed }),
+      seconds: round(seconds), ...costs,
     }
   } finally {
     await tcp?.close()
     await Promise.all([sender.stop(), receiver.stop()])
   }
+}
+
+/** Fetches the file, or as much of it as comes in time. @returns `steady`: bytes per second after the first seconds */
+async function transfer(receiver: LabHelper, peerId: string, bytes: number): Promise<{ readonly seconds: number; readonly got: number; readonly steady: number | undefined }> {
+  const startedAt = performance.now()
+  const started = await receiver.call('download', { peerId, path })
+  if (!started.ok) throw new Error(`no download: ${started.error?.message}`)
+  const { transferId } = started.value as { transferId: string }
+  let settled: { readonly at: number; readonly bytes: number } | undefined
+  for (;;) {
+    const found = (await receiver.snapshot()).transfers.find((each) => each.transferId === transferId)
+    const at = performance.now() - startedAt
+    if (found?.state === 'failed') throw new Error(JSON.stringify(found.reason))
+    const done = found?.state === 'done'
+    const got = done ? bytes : (found?.bytes ?? 0)
+    if (done || at > work.atMostSeconds * 1000) {
+      const after = settled === undefined ? 0 : (at - settled.at) / 1000
+      return { seconds: at / 1000, got, steady: settled === undefined || after < 1 ? undefined : (got - settled.bytes) / after }
+    }
+    if (at >= SETTLING_MS) settled ??= { at, bytes: got }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  }
+}
+
+type Costs = Pick<WanFigure, 'senderCpuSeconds' | 'receiverCpuSeconds' | 'emulatorCpuSeconds' | 'machineBusy'>
+
+/** @returns what to call afterwards to hear what it has cost */
+async function startCost(sender: LabHelper, receiver: LabHelper): Promise<() => Promise<Costs>> {
+  const [ofSender, ofReceiver] = await Promise.all([sender, receiver].map(processesOf))
+  const read = async () => ({ sender: await used(ofSender), receiver: await used(ofReceiver), emulator: line.pid === undefined ? null : await cpuSeconds(line.pid), machine: machineTimes() })
+  const before = await read()
+  return async () => {
+    const after = await read()
+    const spent = (who: 'sender' | 'receiver' | 'emulator') => {
+      const [from, to] = [before[who], after[who]]
+      return from === null || to === null ? null : round(to - from)
+    }
+    return {
+      senderCpuSeconds: spent('sender'), receiverCpuSeconds: spent('receiver'), emulatorCpuSeconds: spent('emulator'),
+      machineBusy: round((after.machine.busy - before.machine.busy) / (after.machine.all - before.machine.all)),
+    }
+  }
+}
+
+async function processesOf(helper: LabHelper): Promise<readonly number[]> {
+  const { control, network } = ((await helper.call('diagnostics')).value ?? {}) as Partial<DiagnosticsInfo>
+  return [control, network].flatMap((figures) => (figures === undefined || figures === null ? [] : [figures.pid]))
+}
+
+async function used(pids: readonly number[] | undefined): Promise<number | null> {
+  const seconds = await Promise.all((pids ?? []).map(cpuSeconds))
+  return seconds.reduce<number | null>((sum, each) => (sum === null || each === null ? null : sum + each), 0)
+}
+
+function machineTimes(): { readonly busy: number; readonly all: number } {
+  let idle = 0
+  let all = 0
+  for (const { times } of cpus()) {
+    idle += times.idle
+    all += times.idle + times.user + times.nice + times.sys + times.irq
+  }
+  return { busy: all - idle, all }
 }
 
 async function meet(sender: LabHelper, receiver: LabHelper): Promise<void> {

@@ -8,8 +8,11 @@ import { pathToFileURL } from 'node:url'
 import { whyNoNamespaces, worldCommand } from '../lib/namespaces.mjs'
 import { ROOT } from '../lib/run.mjs'
 
-/** What the file takes at the line's own rate: long enough that the start, which takes a second or two on long lines, is what it is to people. */
-const SECONDS = 20
+/** What the file takes at the line's own rate: long enough that the start, which takes a second or two on long lines, weighs little. */
+const SECONDS = 12
+
+/** And what a cell may take in all: so all of them take about eight minutes. On the worst lines a part of the file says as much as the whole. */
+const AT_MOST_SECONDS = 16
 
 const CELLS = [100, 1000].flatMap((mbit) => [20, 100, 200].flatMap((rttMs) => [0, 0.5, 2].map((lossPct) => ({ mbit, rttMs, lossPct }))))
 const QUICK_CELLS = [{ mbit: 100, rttMs: 100, lossPct: 0 }, { mbit: 100, rttMs: 100, lossPct: 2 }]
@@ -24,7 +27,7 @@ export default async function measureWan(bench) {
     return {}
   }
   const beside = (await bench.peer('iperf3')) === undefined ? [] : FAIRNESS
-  const cells = bench.quick ? QUICK_CELLS : [...CELLS, ...beside]
+  const cells = bench.cells === undefined ? (bench.quick ? QUICK_CELLS : [...CELLS, ...beside]) : bench.cells.split(',').map(parseCell)
   const wan = []
   const fairness = []
   for await (const figure of measured(bench, cells, bench.quick ? 5 : SECONDS)) {
@@ -37,10 +40,19 @@ export default async function measureWan(bench) {
   return { ...(wan.length > 0 ? { wan } : {}), ...(fairness.length > 0 ? { fairness } : {}) }
 }
 
+/** As `1000/200/0.5`: Mbit/s, ms there and back, per cent lost each way; and `100/20/0/cubic` beside a TCP connection of that kind. */
+function parseCell(text) {
+  const [mbit, rttMs, lossPct, ...more] = text.split('/')
+  const cell = { mbit: Number(mbit), rttMs: Number(rttMs), lossPct: Number(lossPct) }
+  const fits = cell.mbit > 0 && cell.mbit <= 10_000 && cell.rttMs >= 0 && cell.rttMs <= 1000 && cell.lossPct >= 0 && cell.lossPct < 100
+  if (!fits || more.length > 1 || ![undefined, 'cubic', 'bbr'].includes(more[0])) throw new Error(`“${text}” is no cell; one is written as 100/20/0.5 or 100/20/0/cubic`)
+  return more.length === 0 ? cell : { ...cell, beside: more[0] }
+}
+
 async function* measured(bench, cells, seconds) {
   const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
   const program = [process.execPath, join(ROOT, 'apps/helper/bin/hdp.mjs')]
-  const [file, ...args] = worldCommand([process.execPath, '--import', loader, join(ROOT, 'lab/wan-speed.ts'), JSON.stringify({ program, cells, seconds })])
+  const [file, ...args] = worldCommand([process.execPath, '--import', loader, join(ROOT, 'lab/wan-speed.ts'), JSON.stringify({ program, cells, seconds, atMostSeconds: AT_MOST_SECONDS })])
   // That world ends when its standard input does, so it cannot outlive this process.
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] })
   bench.onTidy(() => child.stdin.end())

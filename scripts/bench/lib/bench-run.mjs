@@ -8,6 +8,7 @@ import { PEERS, findProgram } from './peers.mjs'
 /**
  * @typedef {object} Bench
  * @property {boolean} quick smaller data, fewer runs
+ * @property {string} [cells] of a family with cells, which ones; the family says how they are written
  * @property {number} runs how often to measure what a median is taken of
  * @property {(text: string) => void} say to the person who waits; on stderr
  * @property {(name: string) => Promise<string>} temporary a new directory, removed when the family is done
@@ -16,7 +17,7 @@ import { PEERS, findProgram } from './peers.mjs'
  */
 
 /** @returns {Bench & { tidy(): Promise<void>, close(): Promise<void> }} */
-export function openBench({ quick }) {
+export function openBench({ quick, cells }) {
   const closers = []
   const said = new Set()
   const tidy = async () => {
@@ -24,6 +25,7 @@ export function openBench({ quick }) {
   }
   return {
     quick,
+    cells,
     runs: quick ? 1 : 3,
     say,
     temporary: async (name) => {

@@ -18,6 +18,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    cells: { type: 'string' },
   },
 })
 
@@ -29,7 +30,7 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-const bench = openBench({ quick: values.quick })
+const bench = openBench({ quick: values.quick, cells: values.cells })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void bench.close().finally(() => process.exit(130)))
 let figures = {}
 let failed = false
