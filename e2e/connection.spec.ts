@@ -17,7 +17,7 @@ interface Report {
   readonly stun: readonly unknown[]
   readonly mapping: unknown
   readonly discovery: { readonly mdns: boolean; readonly topics: readonly unknown[]; readonly brokers: readonly unknown[] }
-  readonly peers: readonly { readonly peerId: string | null; readonly state: string; readonly attempts: readonly { readonly candidate: string; readonly outcome: string }[]; readonly advice: readonly string[] }[]
+  readonly peers: readonly { readonly peerId: string | null; readonly state: string; readonly attempts: readonly { readonly candidate: string; readonly outcome: string }[]; readonly advice: readonly { readonly code: string }[] }[]
 }
 
 async function open(name: string): Promise<{ helper: HelperProcess; folder: HelperFolder }> {

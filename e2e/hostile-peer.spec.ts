@@ -76,8 +76,8 @@ test('more bytes, fewer bytes, another size: the file fails with a reason, and n
   expect(transfer.state).toBe('failed')
   expect(transfer.files.failed).toBe(3)
   expect((await filesBelow(ben.folder.downloads)).filter((file) => file.startsWith('Bytes/'))).toEqual([])
-  const { files } = await callApi<{ files: { path: string; reason: string | null }[] }>(ben, 'transferFiles', { transferId: transfer.transferId, limit: 10 })
-  for (const file of files) expect(file.reason, file.path).toMatch(/\w{4,}/)
+  const { files } = await callApi<{ files: { path: string; reason: { message: string } | null }[] }>(ben, 'transferFiles', { transferId: transfer.transferId, limit: 10 })
+  for (const file of files) expect(file.reason?.message, file.path).toMatch(/\w{4,}/)
 })
 
 test('a wrong hash: the file fails and says so', async () => {

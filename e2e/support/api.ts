@@ -24,7 +24,7 @@ export interface TransferFacts {
   readonly total: number | null
   readonly reason: { readonly code: string; readonly message: string } | null
   readonly files: { readonly done: number; readonly failed: number; readonly total: number | null }
-  readonly notices: readonly string[]
+  readonly notices: readonly object[]
   readonly target: string | null
 }
 

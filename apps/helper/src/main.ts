@@ -222,7 +222,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const { stop, stopped, onStop } = createStop(closers)
   let lanDoor: LanDoor | undefined
   const lan = () => {
-    if (lanDoor === undefined) throw new CodedError('busy', 'the helper is still starting')
+    if (lanDoor === undefined) throw new CodedError('busy', 'the helper is still starting', { detail: { code: 'starting', values: {} } })
     return lanDoor
   }
   const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>

@@ -1,31 +1,26 @@
-import { CodedError, isErrorCode, type ErrorCode } from '@harddrive-party/protocol'
-import type { NatKind } from '@harddrive-party/protocol'
+import { type Detail, type ErrorCode, type NatKind, decodeDetail, isErrorCode } from '@harddrive-party/protocol'
 import type { PeerInfo, PeerPath, TransferInfo } from '@harddrive-party/protocol/control'
-import { type TextKey, isolate, t } from './i18n.ts'
-import { en } from './locales/en/index.ts'
+import { wordsForDetail } from './advice-words.ts'
+import { type TextKey, isolate, locale, t } from './i18n.ts'
 
 /** Says in plain words what codes and states mean to the person in front of the screen. Decides nothing. */
 
-/** One sentence about a failure. Codes whose meaning lies in their message (a bad request, a conflict) show that message. */
+/** One sentence about a failure: an error, or a reason that the helper gave. */
 export function explain(error: unknown): string {
-  if (error instanceof CodedError) return explainCode(error.code, error.message)
-  if (typeof error === 'object' && error !== null && 'code' in error && isErrorCode(error.code)) {
-    return explainCode(error.code, 'message' in error && typeof error.message === 'string' ? error.message : '')
-  }
-  return t('common.wentWrong')
+  if (typeof error !== 'object' || error === null || !('code' in error) || !isErrorCode(error.code)) return t('common.wentWrong')
+  const message = 'message' in error && typeof error.message === 'string' ? error.message : ''
+  return explainCode(error.code, message, 'detail' in error ? decodeDetail(error.detail) : undefined)
 }
 
-/** So much is said only by a helper that knows why, for example which of the two routers stands in the way. */
-const SAYS_WHY_FROM = 60
+/** What these mean lies in the message of the helper, which is English. */
+const MESSAGE_SAYS_MORE: readonly ErrorCode[] = ['bad-request', 'conflict', 'not-found', 'not-allowed', 'unsupported', 'disk-error', 'address-in-use', 'too-large']
 
-export function explainCode(code: ErrorCode, message: string): string {
-  if ((code === 'unreachable' || code === 'timed-out') && message.length >= SAYS_WHY_FROM) return sentence(message)
-  if (hasWords(code)) return t(`words.error.${code}`)
-  return message === '' ? t('common.wentWrong') : sentence(message)
-}
-
-function hasWords(code: ErrorCode): code is ErrorCode & keyof typeof en.words.error {
-  return code in en.words.error
+/** The detail says most, then the message where the person reads English, then the code. */
+export function explainCode(code: ErrorCode, message: string, detail?: Detail): string {
+  const words = detail && wordsForDetail(detail)
+  if (words !== undefined) return words
+  if (locale() === 'en' && message !== '' && MESSAGE_SAYS_MORE.includes(code)) return sentence(message)
+  return t(`words.error.${code}`)
 }
 
 /** A first capital and a full stop, whatever the message came with. */
@@ -83,7 +78,7 @@ export function wordsForReason(transfer: Pick<TransferInfo, 'reason' | 'peerName
   const { reason, peerName } = transfer
   if (reason === null) return ''
   if (reason.code === 'offline' || reason.code === 'connection-lost') return t('words.waitingFor', { name: isolate(peerName) })
-  return explainCode(reason.code, reason.message)
+  return explain(reason)
 }
 
 export function wordsForNat(kind: NatKind): string {

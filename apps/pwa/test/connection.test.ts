@@ -14,7 +14,9 @@ import { type MockScenario, MY_ID } from '../src/mock/mock-scenarios.ts'
 import { useHelper } from '../src/state/helper-store.ts'
 import { memoryInRam } from '../src/state/memory.ts'
 import { useSetup } from '../src/state/setup-store.ts'
-import { explainCode } from '../src/words.ts'
+import { explain, explainCode } from '../src/words.ts'
+import { wordsForAdvice } from '../src/advice-words.ts'
+import { useLocale } from '../src/i18n.ts'
 
 let mock: MockControl
 
@@ -72,7 +74,7 @@ describe('the connection page', () => {
     const rows = first!.findAll('.reach-attempt').map((row) => row.text())
     expect(rows).toHaveLength(3)
     expect(rows[0]).toContain('198.51.100.61:41641')
-    expect(rows[0]).toContain('Both networks give out ports at random.')
+    expect(rows[0]).toContain('Both routers: every connection gets a random port')
     expect(rows[0]).toContain('118 packets')
     expect(first!.get('.reach-advice').text()).toContain('They may be offline')
   })
@@ -103,9 +105,9 @@ describe('the connection page', () => {
     answer(first)
     await flushPromises()
     expect(doctor).toHaveBeenCalledTimes(2)
-    answer({ ...first, advice: ['Newer.'] })
+    answer({ ...first, advice: [{ code: 'no-network', values: {} }] })
     await loading
-    expect(connection.report?.advice).toEqual(['Newer.'])
+    expect(connection.report?.advice).toEqual([{ code: 'no-network', values: {} }])
   })
 })
 
@@ -113,14 +115,23 @@ describe('words', () => {
   const attempt = { at: 0, candidate: '', source: null, method: 'direct', message: '', ms: 0, packets: 0 } as const
   it('exist for every outcome', () => {
     for (const outcome of ['running', 'connected', 'given-up', 'timed-out', 'unreachable', 'refused', 'internal'] as const) expect(wordsForOutcome({ ...attempt, outcome })).toMatch(/^[A-Z].*[.…]$/)
-    expect(wordsForOutcome({ ...attempt, outcome: 'unreachable', message: 'both networks are random' })).toBe('Both networks are random.')
+    expect(wordsForOutcome({ ...attempt, outcome: 'unreachable', message: 'x', detail: { code: 'no-internet', values: {} } })).toMatch(/no internet\.$/)
     for (const state of ['searching', 'none', 'mapped', 'not-believed'] as const) expect(wordsForMapping({ state, protocol: null, outside: null, pinholes: [] })).not.toBe('')
   })
 
-  it('keep the reason that a helper knows', () => {
-    const why = 'both routers give every connection a random port, so neither side can find the other'
-    expect(explainCode('unreachable', why)).toBe(`B${why.slice(1)}.`)
+  it('say what the helper knows, in the language of the person', async () => {
+    const why = { code: 'routers-random', values: { whose: 'theirs' } } as const
+    expect(explainCode('unreachable', 'their router …', why)).toMatch(/^Their router: every connection gets a random port/)
     expect(explainCode('unreachable', 'no answer')).toBe('Could not be reached at any known address.')
+    expect(explainCode('conflict', 'there is one already')).toBe('There is one already.')
+    // A newer helper.
+    expect(explainCode('offline', 'x', { code: 'constructor', values: {} } as unknown as typeof why)).toBe('Not online right now.')
+    await useLocale('de')
+    expect(explainCode('unreachable', 'their router …', why)).toMatch(/^Der andere Router: Jede Verbindung/)
+    expect(explainCode('conflict', 'there is one already')).toBe('Das passt nicht zu dem, was gerade da ist.')
+    expect(wordsForAdvice({ code: 'open-port', values: { ways: ['setting', 'forward'], port: 4433 } })).toBe('Was hilft: „Einen Port im Router öffnen“ in den Einstellungen einschalten, oder den UDP-Port 4433 im Router an diesen Rechner weiterleiten.')
+    expect(explain({ code: 'too-large', message: 'x', detail: { code: 'too-many-groups', values: { max: 1000 } } })).toContain('1.000')
+    await useLocale('en')
   })
 
   it('show no password of a broker', () => {

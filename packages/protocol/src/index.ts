@@ -1,5 +1,6 @@
 export * from './announce-code.ts'
 export * from './datagram.ts'
+export * from './detail.ts'
 export * from './endpoint.ts'
 export * from './entry.ts'
 export * from './errors.ts'

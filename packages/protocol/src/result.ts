@@ -1,3 +1,5 @@
+import type { Detail } from './detail.ts'
+
 /** The outcome of decoding or parsing something a stranger may have written: data, never an exception. */
 export type Result<T, E = Fault> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: E }
 
@@ -5,6 +7,7 @@ export type Result<T, E = Fault> = { readonly ok: true; readonly value: T } | { 
 export interface Fault<C extends string = string> {
   readonly code: C
   readonly message: string
+  readonly detail?: Detail
 }
 
 export function succeed<T>(value: T): { readonly ok: true; readonly value: T } {

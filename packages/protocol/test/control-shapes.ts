@@ -8,7 +8,10 @@ import { WAIT } from './queue-contract.ts'
 export const nullable = v.nullable
 export const count = v.pipe(v.number(), v.minValue(0))
 const hex64 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/))
-const reason = nullable(v.strictObject({ code: v.picklist(ERROR_CODES), message: v.pipe(v.string(), v.nonEmpty()) }))
+/** A name for which interfaces have words, and what is put into them. */
+const saying = v.strictObject({ code: v.pipe(v.string(), v.regex(/^[a-z0-9-]+$/)), values: v.record(v.string(), v.union([v.string(), v.number(), v.array(v.string()), v.null()])) })
+const detail = v.exactOptional(saying)
+const reason = nullable(v.strictObject({ code: v.picklist(ERROR_CODES), message: v.pipe(v.string(), v.nonEmpty()), detail }))
 const PATH = v.strictObject({ transport: v.picklist(['quic', 'tcp']), kind: v.picklist(['loopback', 'lan', 'ipv6', 'direct', 'mapped', 'punched']), address: v.string(), rttMs: nullable(count) })
 const PEER = v.strictObject({
   peerId: hex64, name: v.pipe(v.string(), v.nonEmpty()), fingerprint: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
@@ -17,7 +20,7 @@ const PEER = v.strictObject({
 const TRANSFER = v.strictObject({
   transferId: v.pipe(v.string(), v.nonEmpty()), peerId: hex64, peerName: v.string(), path: v.string(), isDirectory: nullable(v.boolean()),
   state: v.picklist(['queued', 'listing', 'running', 'waiting', 'paused', 'done', 'failed', 'cancelled']), reason, bytes: count, total: nullable(count),
-  files: v.strictObject({ done: count, failed: count, total: nullable(count) }), bytesPerSecond: count, target: nullable(v.string()), notices: v.array(v.string()),
+  files: v.strictObject({ done: count, failed: count, total: nullable(count) }), bytesPerSecond: count, target: nullable(v.string()), notices: v.array(v.strictObject({ code: v.picklist(['changed', 'restarted', 'renamed', 'rejected', 'skipped']), values: v.strictObject({ count }) })),
   addedAt: count, endedAt: nullable(count), order: v.number(), held: v.boolean(), follow: v.boolean(), skippedFiles: count,
   wait: WAIT,
 })
@@ -27,7 +30,6 @@ export const SHARE = v.strictObject({
   progress: v.exactOptional(nullable(v.strictObject({ files: count, directories: count, bytes: count }))), watching: v.exactOptional(v.picklist(['on', 'preparing', 'rescans'])),
 })
 const TOPIC = v.strictObject({ topic: v.pipe(v.string(), v.nonEmpty()), members: v.array(hex64) })
-const sentence = v.pipe(v.string(), v.regex(/^[A-Z].*[.!?]$/))
 const endpoint = v.pipe(v.string(), v.regex(/:\d{1,5}$/))
 const ports = v.strictObject({ v4: nullable(count), v6: nullable(count) })
 export const REPORT = v.strictObject({
@@ -46,16 +48,16 @@ export const REPORT = v.strictObject({
     peerId: nullable(hex64), name: v.pipe(v.string(), v.nonEmpty()), state: PEER.entries.state, path: nullable(PATH),
     attempts: v.array(v.strictObject({
       at: count, candidate: v.string(), source: nullable(v.string()), method: PATH.entries.kind, outcome: v.picklist(['running', 'connected', 'given-up', ...ERROR_CODES]),
-      message: v.string(), ms: count, packets: count,
+      message: v.string(), detail, ms: count, packets: count,
     })),
-    advice: v.array(sentence),
+    advice: v.array(saying),
   })),
-  advice: v.array(sentence),
+  advice: v.array(saying),
 })
 const OFFER = v.strictObject({
   offerId: v.string(), direction: v.picklist(['in', 'out']), peerId: hex64, peerName: v.string(), name: v.string(), files: count, bytes: count, isDirectory: v.boolean(),
   note: nullable(v.string()), state: v.string(), received: count, isDelivered: v.boolean(), transferId: nullable(v.string()),
-  reason: nullable(v.strictObject({ code: v.picklist(ERROR_CODES), message: v.string() })), at: count, expiresAt: count, endedAt: nullable(count),
+  reason: nullable(v.strictObject({ code: v.picklist(ERROR_CODES), message: v.string(), detail })), at: count, expiresAt: count, endedAt: nullable(count),
 })
 export const SNAPSHOT = v.strictObject({
   seq: v.pipe(v.number(), v.integer(), v.minValue(0)),

@@ -56,7 +56,7 @@ export function createAccessBook({ store, onChange }: { readonly store: Store; r
   }
   const checkName = (name: string, except?: string) => {
     const isTaken = [...groups.values()].some((other) => other.groupId !== except && other.name.toLowerCase() === name.toLowerCase())
-    if (isTaken) throw new CodedError('conflict', `name: there is a group “${name}” already`)
+    if (isTaken) throw new CodedError('conflict', `name: there is a group “${name}” already`, { detail: { code: 'group-exists', values: { name } } })
   }
   const putGroup = async (next: GroupInfo): Promise<GroupInfo> => {
     groups.set(next.groupId, next)
@@ -85,7 +85,7 @@ export function createAccessBook({ store, onChange }: { readonly store: Store; r
     },
     addGroup: async (name, members) => {
       checkName(name)
-      if (groups.size >= MAX_GROUPS) throw new CodedError('too-large', `there are ${MAX_GROUPS} groups, which is the most; remove one first`)
+      if (groups.size >= MAX_GROUPS) throw new CodedError('too-large', `there are ${MAX_GROUPS} groups, which is the most; remove one first`, { detail: { code: 'too-many-groups', values: { max: MAX_GROUPS } } })
       return putGroup({ groupId: randomBytes(8).toString('hex'), name, members: [...new Set(members)] })
     },
     changeGroup: async (groupId, { name, members }) => {

@@ -42,7 +42,7 @@ export async function createAnnounceCodes(options: { store: Store; peerId: PeerI
     if (addresses.length === 0) {
       throw unavailable
         ? new CodedError('no-transport', 'there is no transport here, so nobody can connect to this helper')
-        : new CodedError('busy', 'the network is still starting; try again in a moment')
+        : new CodedError('busy', 'the network is still starting; try again in a moment', { detail: { code: 'starting', values: {} } })
     }
     const code = {
       version: 1,

@@ -16,7 +16,7 @@ const MAX_LOOKED_AT = 100_000
  */
 export async function browseFolders(path: string | undefined): Promise<FolderListing> {
   const wanted = path ?? homedir()
-  if (!isAbsolute(wanted)) throw new CodedError('bad-request', 'path: must be absolute')
+  if (!isAbsolute(wanted)) throw new CodedError('bad-request', 'path: must be absolute', { detail: { code: 'not-absolute', values: {} } })
   try {
     const real = await realpath(wanted)
     const folders: { name: string; path: string }[] = []
@@ -32,8 +32,8 @@ export async function browseFolders(path: string | undefined): Promise<FolderLis
     return { path: real, parent: parent === real ? null : parent, folders }
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
-    if (code === 'ENOENT' || code === 'ENOTDIR') throw new CodedError('not-found', `${wanted} is not a directory on the helper's machine`, { cause })
-    throw new CodedError('unreadable', `${wanted} cannot be read`, { cause })
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw new CodedError('not-found', `${wanted} is not a directory on the helper's machine`, { cause, detail: { code: 'not-there', values: { path: wanted } } })
+    throw new CodedError('unreadable', `${wanted} cannot be read`, { cause, detail: { code: 'not-readable', values: { path: wanted } } })
   }
 }
 

@@ -113,9 +113,9 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       if (!parsed.ok) throw new CodedError('bad-request', `code: ${parsed.error.message}`)
       const keyHash = Buffer.from(parsed.value.keyHash).toString('hex')
       const isOwner = (peerId: PeerId) => Buffer.from(keyHashOf(peerId)).toString('hex') === keyHash
-      if (isOwner(deps.peerId)) throw new CodedError('bad-request', 'code: this is your own code; send it to somebody else')
+      if (isOwner(deps.peerId)) throw new CodedError('bad-request', 'code: this is your own code; send it to somebody else', { detail: { code: 'own-code', values: {} } })
       const known = book.known().find(({ peerId }) => isOwner(peerId))
-      if (known?.blocked === true) throw new CodedError('blocked', 'you have blocked the owner of this code; unblock them first')
+      if (known?.blocked === true) throw new CodedError('blocked', 'you have blocked the owner of this code; unblock them first', { detail: { code: 'you-blocked', values: {} } })
       if (known !== undefined && !known.wanted) {
         book.setWanted(known.peerId, true)
         await state.publishPolicy()
@@ -130,7 +130,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       await endConnection(peerId)
     },
     reconnect: async ({ peerId }) => {
-      if (knownPeer(peerId).state === 'blocked') throw new CodedError('blocked', 'you have blocked this peer; unblock it first')
+      if (knownPeer(peerId).state === 'blocked') throw new CodedError('blocked', 'you have blocked this peer; unblock it first', { detail: { code: 'you-blocked', values: {} } })
       book.setWanted(peerId, true)
       await state.publishPolicy()
       await network.reconnect({ peerId })
@@ -159,7 +159,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
       await state.publishPolicy()
     },
     answerPeer: async ({ peerId, accept }) => {
-      if (knownPeer(peerId).state !== 'asks') throw new CodedError('conflict', 'this peer is not asking')
+      if (knownPeer(peerId).state !== 'asks') throw new CodedError('conflict', 'this peer is not asking', { detail: { code: 'not-asking', values: {} } })
       await network.answerPeer({ peerId, accept })
     },
     ping: async ({ peerId }) => {
@@ -176,7 +176,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     },
 
     addShare: async ({ directory, name, audience = 'everyone' }) => {
-      if (!isAbsolute(directory)) throw new CodedError('bad-request', 'directory: must be absolute')
+      if (!isAbsolute(directory)) throw new CodedError('bad-request', 'directory: must be absolute', { detail: { code: 'not-absolute', values: {} } })
       checkPeers(audience, knownPeer)
       const share = await shares.add(directory, name, (shareId) => access.setAudience(shareId, audience))
       await state.publishShares()
@@ -224,7 +224,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     joinTopic: async ({ topic }) => {
       const { topics: joined } = settings.current()
       if (joined.includes(topic)) return { topic }
-      if (joined.length >= MAX_TOPICS) throw new CodedError('too-large', `you are in ${MAX_TOPICS} topics, which is the most; leave one first`)
+      if (joined.length >= MAX_TOPICS) throw new CodedError('too-large', `you are in ${MAX_TOPICS} topics, which is the most; leave one first`, { detail: { code: 'too-many-topics', values: { max: MAX_TOPICS } } })
       await settings.update({ topics: [...joined, topic] })
       await state.publishReach()
       return { topic }
@@ -252,15 +252,15 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
 
 /** Makes it if absent. @returns its real path @throws CodedError `bad-request` */
 async function openDownloadDirectory(directory: string): Promise<string> {
-  if (!isAbsolute(directory)) throw new CodedError('bad-request', 'downloadDirectory: must be absolute')
+  if (!isAbsolute(directory)) throw new CodedError('bad-request', 'downloadDirectory: must be absolute', { detail: { code: 'not-absolute', values: {} } })
   try {
     await mkdir(directory, { recursive: true })
     const real = await realpath(directory)
-    if (!(await stat(real)).isDirectory()) throw new CodedError('bad-request', `downloadDirectory: ${directory} is not a directory`)
+    if (!(await stat(real)).isDirectory()) throw new CodedError('bad-request', `downloadDirectory: ${directory} is not a directory`, { detail: { code: 'not-a-folder', values: { path: directory } } })
     await access(real, constants.W_OK)
     return real
   } catch (cause) {
     if (cause instanceof CodedError) throw cause
-    throw new CodedError('bad-request', `downloadDirectory: files cannot be written to ${directory}`, { cause })
+    throw new CodedError('bad-request', `downloadDirectory: files cannot be written to ${directory}`, { cause, detail: { code: 'not-writable', values: { path: directory } } })
   }
 }

@@ -15,7 +15,7 @@ export function createDevicesService({ devices, lan, createPairingLink }: Device
   const mayGiveUp = (deviceId: string, lastAdmin = false) => {
     if (deviceId !== asking || lastAdmin || devices.find(deviceId)?.role !== 'admin') return
     const others = devices.list().filter((device) => device.deviceId !== deviceId && device.role === 'admin' && device.kind === 'browser')
-    if (others.length === 0) throw new CodedError('conflict', 'no other browser could change anything then; only the command line of the helper\'s machine could ("hdp pair"). Say "lastAdmin" if this is what you want')
+    if (others.length === 0) throw new CodedError('conflict', 'no other browser could change anything then; only the command line of the helper\'s machine could ("hdp pair"). Say "lastAdmin" if this is what you want', { detail: { code: 'last-admin', values: {} } })
   }
   return {
     devices: async () => devices.list().map((device) => ({ ...device, current: device.deviceId === asking })),
@@ -23,7 +23,7 @@ export function createDevicesService({ devices, lan, createPairingLink }: Device
       const device = devices.find(deviceId)
       if (device === undefined) throw new CodedError('not-found', 'there is no such device')
       if (role !== undefined && role !== device.role) {
-        if (device.kind === 'cli') throw new CodedError('conflict', "whoever can use the command line can read the helper's storage, so its role cannot be less")
+        if (device.kind === 'cli') throw new CodedError('conflict', "whoever can use the command line can read the helper's storage, so its role cannot be less", { detail: { code: 'cli-role', values: {} } })
         if (role !== 'admin') mayGiveUp(deviceId, lastAdmin)
       }
       await devices.change(deviceId, { ...(name === undefined ? {} : { name }), ...(role === undefined ? {} : { role }) })

@@ -1,9 +1,9 @@
 /**
- * Says in plain words why others can or cannot be reached, and what would help. Pure: works on what the network process reported. The words are for
- * people; nothing else depends on them.
+ * Finds why others can or cannot be reached, and what would help. Pure: works on what the network process reported. The words for it are made where
+ * they are read.
  */
 import { type NatKind, addressScope, parseEndpoint } from '@harddrive-party/protocol'
-import type { DoctorReport, PeerInfo, PeerState, ReachAttempt } from '@harddrive-party/protocol/control'
+import type { Advice, DoctorReport, PeerInfo, PeerState, PortWay, ReachAttempt } from '@harddrive-party/protocol/control'
 
 /** What advice about this helper as a whole rests on. */
 export type OwnFacts = Omit<DoctorReport, 'peers' | 'advice'> & { readonly network: 'ready' | 'restarting' | 'unavailable' }
@@ -16,103 +16,99 @@ export interface PeerFacts {
 }
 
 /** @returns what is wrong with how this helper can be reached, what helps most first; empty when all is well */
-export function adviseHelper(own: OwnFacts): string[] {
-  if (own.network === 'unavailable') return ['This computer has no working QUIC library, so nobody can be reached. A computer with Linux, macOS or Windows on x64 or arm64 is needed.']
-  if (own.network === 'restarting') return ['The network part of the helper is being started again. Look once more in a few seconds.']
-  if (isLoopbackOnly(own)) return ['This helper reaches, and is reached by, helpers on this computer only: it was started with --loopback-only.']
-  if (own.addresses.length === 0) return ['This computer is on no network. Connect it to Wi-Fi or a cable; the helper goes on by itself.']
+export function adviseHelper(own: OwnFacts): Advice[] {
+  if (own.network === 'unavailable') return [say('no-engine')]
+  if (own.network === 'restarting') return [say('network-restarting')]
+  if (isLoopbackOnly(own)) return [say('loopback-only')]
+  if (own.addresses.length === 0) return [say('no-network')]
   return [...adviseInternet(own), ...adviseRouter(own), ...adviseDiscovery(own)]
 }
 
-function adviseInternet(own: OwnFacts): string[] {
+function adviseInternet(own: OwnFacts): Advice[] {
   if (own.stun.length === 0) {
-    return hasPublicAddress(own) ? [] : ['No server is asked for your public address (--no-stun), so only people on your own network can find you. Start without it to be reached from elsewhere.']
+    return hasPublicAddress(own) ? [] : [say('no-stun')]
   }
-  if (isUdpBlocked(own)) {
-    return ['No server on the internet answers: either there is no internet here, or this network blocks UDP. People on your own network can still be reached. If other things work, try another network, for example a phone\'s hotspot, or ask whoever runs this one to allow UDP.']
-  }
-  return []
+  return isUdpBlocked(own) ? [say('udp-blocked')] : []
 }
 
-function adviseRouter(own: OwnFacts): string[] {
+function adviseRouter(own: OwnFacts): Advice[] {
   const { mapping } = own
-  if (mapping?.state === 'not-believed' && !isOpen(own)) {
-    return ['Your router opened a port, but there is a second router in front of it, often the provider\'s. People in friendly networks can still be reached; for the others set one of the two routers to bridge mode, ask the provider for a public address, or use IPv6.']
-  }
+  if (mapping?.state === 'not-believed' && !isOpen(own)) return [say('second-router')]
   if (!isHard(own.nat.v4) || mapping?.state === 'mapped') return []
-  const start = own.nat.v4 === 'random'
-    ? 'Your router gives every connection another port, at random. You reach people in friendly networks, but not others like you.'
-    : 'Your router gives every connection another port. Most people can be reached, some only after a few seconds.'
-  return [`${start} ${whatOpensAPort(own)}`]
+  return [say(own.nat.v4 === 'random' ? 'router-random' : 'router-strict'), ...whatOpensAPort(own)]
 }
 
-function adviseDiscovery(own: OwnFacts): string[] {
+function adviseDiscovery(own: OwnFacts): Advice[] {
   const { topics, brokers } = own.discovery
   if (topics.length === 0) return []
-  if (brokers.length === 0) return [own.discovery.mdns ? 'No meeting server is set, so topics find people on your own network only.' : 'No meeting server is set and the local network is not searched, so topics find nobody.']
+  if (brokers.length === 0) return [say(own.discovery.mdns ? 'topics-local' : 'topics-nobody')]
   if (brokers.some(({ state }) => state !== 'failed')) return []
-  return [`${brokers.length === 1 ? 'The meeting server cannot be reached' : 'None of the meeting servers can be reached'}, so topics find people on your own network only.`]
+  return [{ code: 'brokers-down', values: { count: brokers.length } }]
 }
 
 /** @returns what would help to reach this peer, what helps most first; empty while connected */
-export function advisePeer(own: OwnFacts, peer: PeerFacts): string[] {
+export function advisePeer(own: OwnFacts, peer: PeerFacts): Advice[] {
   switch (peer.state) {
     case 'connected': return []
-    case 'blocked': return ['You have blocked them. Unblock them to connect.']
-    case 'away': return ['You disconnected from them. Choose "Reconnect" to connect again.']
-    case 'waiting': return ['They are there, and have to accept you first. Ask them to look at their app.']
-    case 'asks': return ['They ask to connect. Accept or decline them.']
-    case 'nearby': return ['They are on your network. Choose "Connect"; they are asked whether they accept you.']
+    case 'blocked': return [say('you-blocked')]
+    case 'away': return [say('you-left')]
+    case 'waiting': return [say('they-decide')]
+    case 'asks': return [say('they-ask')]
+    case 'nearby': return [say('they-are-near')]
     case 'dialling':
     case 'offline': return adviseAbsent(own, peer)
   }
 }
 
-function adviseAbsent(own: OwnFacts, { state, lastError, attempts }: PeerFacts): string[] {
+function adviseAbsent(own: OwnFacts, { state, lastError, attempts }: PeerFacts): Advice[] {
   if (own.network !== 'ready') return adviseHelper(own)
   const ended = attempts.filter(({ outcome }) => outcome !== 'running' && outcome !== 'given-up' && outcome !== 'connected')
   const happened = (code: string) => lastError?.code === code || ended.some(({ outcome }) => outcome === code)
-  if (happened('wrong-identity')) return ['Somebody else answers at the address that is known of them. Ask them for a fresh code.']
-  if (happened('blocked') || happened('refused')) return ['They are there, but turned you away: their code was renewed, or they removed you. Ask them for a fresh code.']
-  if (happened('busy')) return ['They are there, but have too many connections now. It is tried again by itself.']
+  if (happened('wrong-identity')) return [say('wrong-identity')]
+  if (happened('blocked') || happened('refused')) return [say('turned-away')]
+  if (happened('busy')) return [say('they-are-busy')]
   if (state === 'dialling' && ended.length === 0 && lastError === null) return []
   if (attempts.length === 0) {
-    return lastError?.code === 'unreachable' || lastError?.code === 'timed-out' ? ['No address is known at which they could be reached. Ask them for a fresh code.'] : ['They have not been tried yet. Choose "Reconnect".']
+    return [say(lastError?.code === 'unreachable' || lastError?.code === 'timed-out' ? 'no-address' : 'not-tried')]
   }
   return adviseSilence(own, ended.length > 0 ? ended : attempts)
 }
 
 /** Nobody answered anywhere: why that can be, from what we know of our own side and of the addresses that were tried. */
-function adviseSilence(own: OwnFacts, attempts: readonly ReachAttempt[]): string[] {
-  const advice: string[] = []
+function adviseSilence(own: OwnFacts, attempts: readonly ReachAttempt[]): Advice[] {
+  const advice: Advice[] = []
   const hosts = attempts.flatMap(({ candidate }) => hostOf(candidate))
   if (hosts.length > 0 && isUdpBlocked(own) && hosts.some((host) => addressScope(host) === 'public')) return adviseHelper(own)
   const punched = attempts.some(({ method }) => method === 'punched')
   // Known without an answer: the two routers do not fit.
-  const why = attempts.find(({ method, outcome, message }) => method === 'punched' && outcome === 'unreachable' && message !== '')
-  if (why !== undefined) return [sentence(why.message), whatOpensAPort(own)]
-  advice.push('They may be offline: ask whether their helper runs, and for a fresh code, since addresses change.')
+  const why = attempts.map(({ detail }) => detail).find((detail) => detail?.code === 'routers-random' || detail?.code === 'routers-vague')
+  if (why?.code === 'routers-random' || why?.code === 'routers-vague') return [why, ...whatOpensAPort(own)]
+  advice.push(say('maybe-offline'))
   if (isLoopbackOnly(own)) return [...advice, ...adviseHelper(own)]
   if (hosts.length > 0 && hosts.every((host) => addressScope(host) !== 'public')) {
-    return [...advice, 'Only addresses of their own network are known. From elsewhere they can be reached only once their helper knows its public address; until then, join the same network.']
+    return [...advice, say('local-addresses-only')]
   }
   if (hosts.length > 0 && hosts.every((host) => host.includes(':')) && !hasAddress(own, 6)) {
-    advice.push('They can be reached over IPv6 only, which this network does not have. Another network, or IPv6 switched on in your router, would help.')
+    advice.push(say('ipv6-only'))
   }
+  if (attempts.some(({ detail }) => detail?.code === 'same-network')) advice.push(say('same-network'))
   if (isOpen(own) || hasPublicAddress(own)) return advice
-  if (!punched) advice.push('Give them your code too: when both sides try at the same time, most routers let the connection through.')
-  advice.push(isHard(own.nat.v4) ? `Your router makes it hard. ${whatOpensAPort(own)}` : `If it never works, it helps when one of you opens a port. ${whatOpensAPort(own)}`)
-  return advice
+  if (!punched) advice.push(say('give-your-code'))
+  const ways = whatOpensAPort(own)
+  if (isHard(own.nat.v4)) advice.push(say('router-hard'))
+  else if (ways.length > 0) advice.push(say('if-never'))
+  return [...advice, ...ways]
 }
 
-function whatOpensAPort(own: OwnFacts): string {
+/** Nothing, where there is nothing left to try. */
+function whatOpensAPort(own: OwnFacts): Advice[] {
   const port = own.udp.v4 ?? own.udp.v6
-  const ways = [
-    own.mapping === null ? 'switch on "Open a port in my router" in Settings' : own.mapping.state === 'mapped' ? '' : 'switch on UPnP, NAT-PMP or PCP in your router',
-    port === null ? '' : `forward UDP port ${port} in your router to this computer`,
-    hasAddress(own, 6) ? '' : 'use a network with IPv6',
-  ].filter((way) => way !== '')
-  return `What helps: ${ways.join(', or ')}.`
+  const ways: PortWay[] = []
+  if (own.mapping === null) ways.push('setting')
+  else if (own.mapping.state !== 'mapped') ways.push('router')
+  if (port !== null) ways.push('forward')
+  if (!hasAddress(own, 6)) ways.push('ipv6')
+  return ways.length === 0 ? [] : [{ code: 'open-port', values: { ways, port } }]
 }
 
 /** Addresses that somebody far away could use as they are. */
@@ -141,9 +137,10 @@ function hostOf(address: string): string[] {
   return parsed.ok ? [parsed.value.host] : []
 }
 
-function sentence(text: string): string {
-  const start = text.charAt(0).toUpperCase() + text.slice(1)
-  return start.endsWith('.') ? start : `${start}.`
+type Plain = { [A in Advice as Record<never, never> extends A['values'] ? A['code'] : never]: A }
+
+function say<C extends keyof Plain>(code: C): Advice {
+  return { code, values: {} } as Advice
 }
 
 /** Another public port for every destination. */

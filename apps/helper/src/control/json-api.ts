@@ -83,7 +83,7 @@ const onError: ErrorRequestHandler = (error, _request, response, _next) => fail(
 
 function fail(response: Response, error: unknown): void {
   const coded = fromBodyParser(error)
-  const wire = CodedError.toWire(coded)
+  const wire = CodedError.toReason(coded)
   response.status(STATUS_CODES[wire.code] ?? 500).json({ error: wire })
 }
 

@@ -4,7 +4,7 @@
  */
 import { type Server, createServer } from 'node:https'
 import type { Socket } from 'node:net'
-import { CodedError } from '@harddrive-party/protocol'
+import { CodedError, type Reason } from '@harddrive-party/protocol'
 import { type LanInfo, formatPairingLink } from '@harddrive-party/protocol/control'
 import * as v from 'valibot'
 import { type CertificateFiles, readCertificate, versionOf } from '../adapters/identity/given-certificate.ts'
@@ -44,6 +44,7 @@ export interface LanDoor extends Lan {
 }
 
 const DEFAULT_PORT = 3443
+const LAN_OFF: Reason = { code: 'conflict', message: 'the helper does not serve the local network; switch that on first', detail: { code: 'lan-off', values: {} } }
 /** A phone that is carried through a change of address should not notice; looking costs a tenth of a millisecond. */
 const LOOK_EVERY_MS = 5_000
 const RENEW_BEFORE_MS = 10 * 24 * 60 * 60 * 1000
@@ -67,7 +68,7 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
   })
   let saved: Saved = table.get('lan') ?? { enabled: false }
   let { override } = options
-  let problem: string | null = null
+  let problem: Reason | null = null
   let opened: Opened | undefined
   let authority: LocalAuthority | undefined
   let given: { readonly certificate: ServerCertificate; readonly version: string } | undefined
@@ -152,7 +153,7 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
     const key = addresses.join(' ')
     if (addresses.length === 0) {
       await turnOff()
-      problem = 'this machine is in no local network just now'
+      problem = { code: 'conflict', message: 'this machine is in no local network just now', detail: { code: 'lan-none', values: {} } }
       return
     }
     const certificate = await certificateFor(addresses, key)
@@ -209,9 +210,9 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
     return next
   }
   const tell = (error: unknown) => {
-    const { message } = CodedError.toWire(error)
-    if (problem !== message) log('warn', 'the local network is not served', { reason: message })
-    problem = message
+    const reason = CodedError.toReason(error)
+    if (problem?.message !== reason.message) log('warn', 'the local network is not served', { reason: reason.message })
+    problem = reason
   }
   const info = (): LanInfo => ({
     enabled: isOn(),
@@ -236,7 +237,7 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
     },
     createPairingLink: ({ role }) => {
       const [url] = opened?.urls ?? []
-      if (url === undefined) throw new CodedError('conflict', problem ?? 'the helper does not serve the local network; switch that on first')
+      if (url === undefined) throw CodedError.from(problem === null ? LAN_OFF : { ...problem, code: 'conflict' })
       const { code, expiresAt } = pairingCodes.create(role)
       return { url: formatPairingLink(url, code, options.identity.peerId), expiresAt }
     },

@@ -156,10 +156,10 @@ export async function openOffersBook(options: OffersBookOptions): Promise<Offers
   }
 
   async function send({ peerId, paths, stagingId, note }: Parameters<OffersBook['send']>[0]): Promise<{ offerId: string }> {
-    if (offers.offered.length >= MAX_SENT) throw new CodedError('busy', `${MAX_SENT} offers wait for others, which is the most; withdraw one first`)
+    if (offers.offered.length >= MAX_SENT) throw new CodedError('busy', `${MAX_SENT} offers wait for others, which is the most; withdraw one first`, { detail: { code: 'too-many-offers', values: { max: MAX_SENT } } })
     const items = paths === undefined ? await staging.take(stagingId ?? '') : await localItems(paths, options.storage)
     try {
-      if (items.length === 0) throw new CodedError('bad-request', 'there is nothing to send')
+      if (items.length === 0) throw new CodedError('bad-request', 'there is nothing to send', { detail: { code: 'offer-empty', values: {} } })
       const offerId = randomBytes(16).toString('hex')
       const name = nameOfAll(items)
       const { files, bytes, place } = await readOfferTree({ offerId, name, items }, { signal: closing.signal })
@@ -196,7 +196,7 @@ export async function openOffersBook(options: OffersBookOptions): Promise<Offers
     answer: ({ offerId, accept, folder }) => {
       const { direction, state } = recordOf(offerId)
       if (direction !== 'in') throw new CodedError('bad-request', 'this is your own offer; others answer it')
-      if (state !== 'waiting') throw new CodedError('conflict', state === 'withdrawn' || state === 'expired' ? 'it is not offered any more' : 'it was answered already')
+      if (state !== 'waiting') throw state === 'withdrawn' || state === 'expired' ? new CodedError('conflict', 'it is not offered any more', { detail: { code: 'offer-over', values: {} } }) : new CodedError('conflict', 'it was answered already', { detail: { code: 'offer-answered', values: {} } })
       machine.input({ type: 'answer', offerId, accept, folder: folder ?? null })
     },
     cancel: (offerId) => machine.input({ type: 'cancel', offerId: recordOf(offerId).offerId }),
@@ -243,13 +243,13 @@ async function localItems(paths: readonly string[], storage: string): Promise<Of
   const items: OfferItem[] = []
   const taken = new Set<string>()
   for (const path of paths) {
-    if (!isAbsolute(path)) throw new CodedError('bad-request', `paths: ${path} must be absolute`)
+    if (!isAbsolute(path)) throw new CodedError('bad-request', `paths: ${path} must be absolute`, { detail: { code: 'not-absolute', values: {} } })
     const file = await realpath(path).catch((cause: unknown) => {
-      throw new CodedError('not-found', `${path} is not there`, { cause })
+      throw new CodedError('not-found', `${path} is not there`, { cause, detail: { code: 'not-there', values: { path } } })
     })
     const stats = await lstat(file)
     if (!stats.isFile() && !stats.isDirectory()) throw new CodedError('bad-request', `${path} is neither a file nor a folder`)
-    if (isBelow(file, storage) || isBelow(storage, file)) throw new CodedError('not-allowed', `${path} holds this program's own data`)
+    if (isBelow(file, storage) || isBelow(storage, file)) throw new CodedError('not-allowed', `${path} holds this program's own data`, { detail: { code: 'own-data', values: { path } } })
     // What it is called here, also when it is a link.
     const own = basename(path)
     const name = distinctName(parsePathPart(own).ok ? own : 'Files', taken)

@@ -8,7 +8,7 @@ import { STAGING_PREFIX } from './staging-door.ts'
 export function createOffersService(offers: OffersBook, knownPeer: (peerId: PeerId) => PeerInfo): OffersApi {
   return {
     sendOffer: async (wish) => {
-      if (knownPeer(wish.peerId).state === 'blocked') throw new CodedError('blocked', 'you have blocked this peer; unblock it first')
+      if (knownPeer(wish.peerId).state === 'blocked') throw new CodedError('blocked', 'you have blocked this peer; unblock it first', { detail: { code: 'you-blocked', values: {} } })
       return offers.send(wish)
     },
     answerOffer: async (answer) => offers.answer(answer),

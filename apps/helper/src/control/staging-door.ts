@@ -23,7 +23,7 @@ export function createStagingDoor(staging: Pick<Staging, 'put'>): express.Router
     work().then(
       (bytes) => response.json({ bytes }),
       (error: unknown) => {
-        const answer = CodedError.toWire(error)
+        const answer = CodedError.toReason(error)
         response.status(STATUS[answer.code] ?? 500).json({ error: answer })
       },
     )

@@ -2,7 +2,7 @@
 import { lstat, opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CodedError, type Entry, MAX_PAGE_ENTRIES, type PeerId, type SharePath } from '@harddrive-party/protocol'
-import type { VerifyFinding, VerifyKind, VerifyReport, VerifyState } from '@harddrive-party/protocol/control'
+import type { VerifyDetail, VerifyFinding, VerifyKind, VerifyReport, VerifyState } from '@harddrive-party/protocol/control'
 import type { NetworkApi } from '../network/network-api.ts'
 
 export interface VerificationPlan {
@@ -48,7 +48,7 @@ export function startVerification(plan: VerificationPlan, network: Pick<NetworkA
   let state: VerifyState = 'listing'
   let reason: VerifyReport['reason'] = null
 
-  function found(kind: VerifyFinding['kind'], below: string, detail: string): void {
+  function found(kind: VerifyFinding['kind'], below: string, detail: VerifyDetail): void {
     counts[kind]++
     if (findings.length < MAX_FINDINGS) findings.push({ kind, path: below, detail })
   }
@@ -75,7 +75,7 @@ export function startVerification(plan: VerificationPlan, network: Pick<NetworkA
       state = 'done'
     } catch (error) {
       state = abort.signal.aborted ? 'cancelled' : 'failed'
-      if (state === 'failed') reason = CodedError.toWire(error)
+      if (state === 'failed') reason = CodedError.toReason(error)
     }
   }
 
@@ -97,8 +97,8 @@ export function startVerification(plan: VerificationPlan, network: Pick<NetworkA
       if (!(error instanceof CodedError)) throw error
       // The line is down, or we are: that is not about this file.
       if (['offline', 'connection-lost', 'closed', 'unsupported', 'aborted'].includes(error.code)) throw error
-      if (error.code === 'source-changed') found('different', name, 'it has just changed at the source')
-      else found('unreadable', name, error.message)
+      if (error.code === 'source-changed') found('different', name, said('changed-now'))
+      else found('unreadable', name, { code: 'unreadable', values: { message: error.message } })
       bytes.done += entry.size
     }
     files.done++
@@ -107,13 +107,13 @@ export function startVerification(plan: VerificationPlan, network: Pick<NetworkA
   async function compareFile(entry: Entry, name: string): Promise<void> {
     const file = name === '' ? local : join(local, name)
     const here = await lstat(file).catch(() => undefined)
-    if (here === undefined) return skip(entry, 'missing', name, 'only at the source')
-    if (!here.isFile()) return skip(entry, 'different', name, 'not a file here')
-    if (here.size !== entry.size) return skip(entry, 'different', name, `${here.size} bytes here, ${entry.size} at the source`)
+    if (here === undefined) return skip(entry, 'missing', name, said('only-there'))
+    if (!here.isFile()) return skip(entry, 'different', name, said('not-a-file'))
+    if (here.size !== entry.size) return skip(entry, 'different', name, { code: 'size', values: { here: here.size, there: entry.size } })
     if (quick) {
       bytes.done += entry.size
       if (Math.abs(here.mtimeMs - entry.mtime) < TIME_STEP_MS) counts.same++
-      else found('different', name, 'another time; the content was not compared')
+      else found('different', name, said('time'))
       return
     }
     const { path: source, size, mtime } = entry
@@ -121,13 +121,13 @@ export function startVerification(plan: VerificationPlan, network: Pick<NetworkA
       abort.signal.throwIfAborted()
       const end = Math.min(size, start + STEP_BYTES)
       const { differsAt } = await network.compareFile({ peerId, path: source, size, mtime, file, start, end })
-      if (differsAt !== null) return skip({ size: size - start }, 'different', name, `other bytes from ${differsAt} on`)
+      if (differsAt !== null) return skip({ size: size - start }, 'different', name, { code: 'content', values: { from: differsAt } })
       bytes.done += end - start
     }
     counts.same++
   }
 
-  function skip({ size }: Pick<Entry, 'size'>, kind: VerifyFinding['kind'], name: string, detail: string): void {
+  function skip({ size }: Pick<Entry, 'size'>, kind: VerifyFinding['kind'], name: string, detail: VerifyDetail): void {
     bytes.done += size
     found(kind, name, detail)
   }
@@ -141,7 +141,7 @@ export function startVerification(plan: VerificationPlan, network: Pick<NetworkA
       for await (const entry of directory) {
         const name = folder === '' ? entry.name : `${folder}/${entry.name}`
         if (name === OWN_FOLDER) continue
-        if (!known.has(name)) found('extra', name, entry.isDirectory() ? 'a folder that is only here' : 'only here')
+        if (!known.has(name)) found('extra', name, said(entry.isDirectory() ? 'folder-only-here' : 'only-here'))
         else if (entry.isDirectory()) folders.push(name)
       }
     }
@@ -192,4 +192,8 @@ class Work {
     await Promise.all(this.#running)
     if (this.#failure !== undefined) throw this.#failure.error
   }
+}
+
+function said<C extends 'changed-now' | 'only-there' | 'only-here' | 'folder-only-here' | 'not-a-file' | 'time'>(code: C): { readonly code: C; readonly values: Readonly<Record<never, never>> } {
+  return { code, values: {} }
 }

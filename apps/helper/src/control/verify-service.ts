@@ -39,12 +39,12 @@ export function createVerifications({ network, book, transfers, settings }: Veri
     if ('transferId' in request) {
       const transfer = transfers.infos().find(({ transferId }) => transferId === request.transferId)
       if (transfer === undefined) throw new CodedError('not-found', 'there is no such transfer')
-      if (transfer.target === null) throw new CodedError('conflict', 'it is not known yet where this transfer will be')
+      if (transfer.target === null) throw new CodedError('conflict', 'it is not known yet where this transfer will be', { detail: { code: 'no-target-yet', values: {} } })
       return { peerId: transfer.peerId, path: transfer.path, local: transfer.target, quick, renamed: await transfers.renamed(transfer.transferId) }
     }
     const { peerId, path, local } = request
     if (book.info(peerId) === undefined) throw new CodedError('not-found', 'there is no such peer')
-    if (local !== undefined && !isAbsolute(local)) throw new CodedError('bad-request', 'local: must be absolute')
+    if (local !== undefined && !isAbsolute(local)) throw new CodedError('bad-request', 'local: must be absolute', { detail: { code: 'not-absolute', values: {} } })
     // As a download of it would be; the last one tells where it really went.
     const last = transfers.infos().findLast((transfer) => transfer.peerId === peerId && transfer.path === path && transfer.target !== null)
     if (local === undefined && last !== undefined) return planOf({ transferId: last.transferId, quick })
@@ -55,7 +55,7 @@ export function createVerifications({ network, book, transfers, settings }: Veri
   return {
     startVerify: async (request) => {
       const plan = await planOf(request)
-      if (running.size >= MAX_RUNNING) throw new CodedError('busy', `${MAX_RUNNING} comparisons are under way, which is the most; wait for one or stop it`)
+      if (running.size >= MAX_RUNNING) throw new CodedError('busy', `${MAX_RUNNING} comparisons are under way, which is the most; wait for one or stop it`, { detail: { code: 'too-many-checks', values: { max: MAX_RUNNING } } })
       const verifyId = randomUUID()
       const verification = startVerification({ ...plan, verifyId }, network)
       running.add(verifyId)

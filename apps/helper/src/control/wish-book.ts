@@ -98,7 +98,7 @@ class OpenWishBook implements WishBook {
     const before = id === undefined ? undefined : this.hub.row(id)
     if (before !== undefined && before.removedAt === null) return before
     const wish = before === undefined ? newSyncedWish(id ?? randomUUID(), now, values, this.#clock.tick(now)) : editWish(before.wish, { ...values, removed: false }, this.#clock, now)
-    if ((await this.take(wish)) !== 'taken') throw new CodedError('too-large', 'there are too many wishes; remove some first')
+    if ((await this.take(wish)) !== 'taken') throw new CodedError('too-large', 'there are too many wishes; remove some first', { detail: { code: 'too-many-wishes', values: {} } })
     return this.#row(wish.id)
   }
 

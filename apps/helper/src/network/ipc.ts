@@ -1,5 +1,5 @@
 /** The envelopes between the control and the network process: their shapes, checked on both ends. Moves nothing itself. */
-import { type ErrorCode, isErrorCode } from '@harddrive-party/protocol'
+import { type ErrorCode, decodeDetail, isErrorCode } from '@harddrive-party/protocol'
 import type { FromNetwork, NetworkApi, NetworkConfig, NetworkEvent } from './network-api.ts'
 
 /** Every method of the network process; a test keeps it complete. */
@@ -25,8 +25,9 @@ export function decodeFromNetwork(raw: unknown): FromNetwork | undefined {
       return isId(raw['id']) ? { kind: 'result', id: raw['id'], value: raw['value'] } : undefined
     case 'error': {
       const { id, code, message } = raw
+      const detail = decodeDetail(raw['detail'])
       if (!isId(id) || typeof message !== 'string') return undefined
-      return { kind: 'error', id, code: knownCode(code), message }
+      return { kind: 'error', id, code: knownCode(code), message, ...(detail && { detail }) }
     }
     case 'event': {
       const event = raw['event']

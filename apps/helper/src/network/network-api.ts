@@ -1,4 +1,4 @@
-import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, NatPorts, OfferNewsRequest, OfferRequest, PeerId, SharePath } from '@harddrive-party/protocol'
+import type { Endpoint, ErrorCode, ListPage, ListRequest, NatKind, NatPorts, OfferNewsRequest, OfferRequest, PeerId, Reason, SharePath } from '@harddrive-party/protocol'
 import type { DiscoveryReport, LimitSettings, LimitsInfo, PeerPath, PeerState, PingInfo, ReachAttempt, TextPreview, TopicInfo, UploadInfo, UploadPeerInfo } from '@harddrive-party/protocol/control'
 import type { OfferRecord } from '../core/offers/offer-record.ts'
 import type { HeardOffer, OfferNews } from '../core/offers/offers.ts'
@@ -265,7 +265,7 @@ export interface PeerStatus {
   readonly peerId: PeerId
   readonly state: PeerState
   readonly path: PeerPath | null
-  readonly lastError: { readonly code: ErrorCode; readonly message: string } | null
+  readonly lastError: Reason | null
 }
 
 /** What the doctor needs to know: how we can be reached, how we meet, and what was tried to reach whom. */
@@ -285,7 +285,7 @@ export type ToNetwork =
   | { readonly kind: 'call'; readonly id: number; readonly method: keyof NetworkApi; readonly args: unknown }
 export type FromNetwork =
   | { readonly kind: 'result'; readonly id: number; readonly value: unknown }
-  | { readonly kind: 'error'; readonly id: number; readonly code: ErrorCode; readonly message: string }
+  | ({ readonly kind: 'error'; readonly id: number } & Reason)
   | { readonly kind: 'event'; readonly event: NetworkEvent }
   | { readonly kind: 'heartbeat'; readonly rssBytes: number; readonly eventLoopP99Ms: number }
 

@@ -4,7 +4,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
-import { CodedError } from '@harddrive-party/protocol'
+import { CodedError, type Reason } from '@harddrive-party/protocol'
 import { openLog } from '../adapters/system/log.ts'
 import { type NetworkCall, decodeToNetwork } from './ipc.ts'
 import { type Network, openNetwork } from './network.ts'
@@ -80,8 +80,8 @@ async function answer({ id, method, args }: NetworkCall): Promise<void> {
 }
 
 /** Between our own two processes nothing needs hiding: an unknown error keeps its text. */
-function toAnswer(error: unknown): { code: CodedError['code']; message: string } {
-  return error instanceof CodedError ? { code: error.code, message: error.message } : { code: 'internal', message: String(error) }
+function toAnswer(error: unknown): Reason {
+  return error instanceof CodedError ? CodedError.toReason(error) : { code: 'internal', message: String(error) }
 }
 
 function send(message: FromNetwork): void {

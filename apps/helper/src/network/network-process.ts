@@ -137,7 +137,7 @@ export function openNetworkProcess(options: NetworkProcessOptions): NetworkProce
         take(message.id)?.resolve(message.value)
         return
       case 'error':
-        take(message.id)?.reject(new CodedError(message.code, message.message))
+        take(message.id)?.reject(CodedError.from(message))
         return
       case 'event':
         onNetworkEvent(message.event)

@@ -43,11 +43,11 @@ const REPORT: DoctorReport = {
   peers: [
     { peerId: ID, name: 'Brave Otter', state: 'connected', path: PATH, attempts: [], advice: [] },
     {
-      peerId: AWAY.peerId, name: 'Shy Bear', state: 'offline', path: null, advice: ['Ask them for a fresh code.'],
+      peerId: AWAY.peerId, name: 'Shy Bear', state: 'offline', path: null, advice: [{ code: 'no-address', values: {} }],
       attempts: [{ at: 1, candidate: '203.0.113.9:4433', source: 'peer', method: 'punched', outcome: 'timed-out', message: 'no answer\u001b', ms: 6000, packets: 120 }],
     },
   ],
-  advice: ['Forward UDP port 4433.'],
+  advice: [{ code: 'open-port', values: { ways: ['forward'], port: 4433 } }],
 }
 
 interface Fake extends HelperSession {
@@ -218,8 +218,8 @@ describe('for people', () => {
     expect(text).toMatch(/^Addresses: {2}198\.51\.100\.7:4433 {2}\(seen by a server\)$/m)
     expect(text).toMatch(/^brave-otter +same network, 192\.168\.1\.2:4433, 1\.3 ms$/m)
     expect(text).toMatch(/203\.0\.113\.9:4433 +through NATs, opened from both sides +no answer\\u\{1b\} +6000 ms +120$/m)
-    expect(text).toContain('! Ask them for a fresh code.')
-    expect(text).toContain('! Forward UDP port 4433.')
+    expect(text).toContain('! No address is known at which they could be reached. Ask them for a fresh code.')
+    expect(text).toContain('! What helps: forward UDP port 4433 in your router to this computer.')
     expect(text).toContain('mqtts://broker.example:8883: failed, it does not answer')
     expect(text).not.toContain('secret')
   })

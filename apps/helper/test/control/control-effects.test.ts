@@ -46,7 +46,7 @@ describe('what the network process says of meeting', () => {
     })
     const owner = report.peers.find(({ peerId }) => peerId === null)
     expect(owner).toMatchObject({ state: 'offline', attempts: [{ candidate: '203.0.113.9:4433', packets: 120 }] })
-    expect(owner?.advice[0]).toContain('They may be offline')
+    expect(owner?.advice[0]?.code).toBe('maybe-offline')
   })
 })
 

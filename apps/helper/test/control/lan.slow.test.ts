@@ -114,7 +114,7 @@ describe('the local authority', () => {
     await door.close()
     await writeFile(join(directory, 'local-authority.json'), '{"version":1}')
     door = await open({ override: true })
-    expect(door.info().problem).toMatch(/local-authority\.json is damaged/)
+    expect(door.info().problem?.message).toMatch(/local-authority\.json is damaged/)
     expect(door.info().urls).toEqual([])
   })
 })
@@ -211,7 +211,7 @@ describe('the door to the local network', () => {
     expect(await serialNow()).not.toBe(serial)
     addresses = []
     await door.refresh()
-    expect(door.info()).toMatchObject({ enabled: true, urls: [], problem: expect.stringMatching(/no local network/) })
+    expect(door.info()).toMatchObject({ enabled: true, urls: [], problem: { detail: { code: 'lan-none' } } })
     expect(lanFiles.at(-1)).toBeNull()
   })
 

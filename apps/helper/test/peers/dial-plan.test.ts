@@ -89,7 +89,7 @@ describe('a dial plan', () => {
   })
 
   it('fails at once without addresses, and does nothing once aborted', () => {
-    expect(new DialPlan(plain([])).step(0, { type: 'start' })).toEqual([{ type: 'failed', fault: { code: 'unreachable', message: 'no address of this peer is known' }, patient: false }])
+    expect(new DialPlan(plain([])).step(0, { type: 'start' })).toEqual([{ type: 'failed', fault: { code: 'unreachable', message: 'no address of this peer is known', detail: { code: 'no-address-known', values: {} } }, patient: false }])
     const plan = new DialPlan(plain(three))
     plan.step(0, { type: 'start' })
     expect(plan.step(1, { type: 'abort' })).toEqual([{ type: 'abort-attempt', attempt: 0 }])

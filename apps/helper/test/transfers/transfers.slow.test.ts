@@ -151,7 +151,7 @@ test('a file that changes at its source is fetched anew, and the person is told'
   }
   const { transferId } = world.transfers.add({ peerId: peer.peerId, path: path('Music') })
   const info = await world.ended(transferId)
-  expect(info).toMatchObject({ state: 'done', total: 11_000_010, bytes: 11_000_010, notices: ['1 file changed at the source and was fetched anew'] })
+  expect(info).toMatchObject({ state: 'done', total: 11_000_010, bytes: 11_000_010, notices: [{ code: 'changed', values: { count: 1 } }] })
   expect(Buffer.compare(await readFile(join(world.downloads, 'Music/a')), pattern('new', 11_000_000))).toBe(0)
 })
 

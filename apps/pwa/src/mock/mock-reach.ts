@@ -1,5 +1,5 @@
 import { CodedError, parseTopic } from '@harddrive-party/protocol'
-import type { ControlChange, DoctorPeer, DoctorReport, PeerInfo, ReachAttempt, Settings, StatusInfo, TopicInfo } from '@harddrive-party/protocol/control'
+import type { Advice, ControlChange, DoctorPeer, DoctorReport, PeerInfo, ReachAttempt, Settings, StatusInfo, TopicInfo } from '@harddrive-party/protocol/control'
 
 /** The mock's topics and its report of how people are reached. */
 export interface MockReach {
@@ -19,7 +19,7 @@ export interface MockReachOptions {
   readonly setTopics: (topics: readonly string[]) => void
 }
 
-const OPEN_A_PORT = 'What helps: switch on UPnP, NAT-PMP or PCP in your router, or forward UDP port 41641 in your router to this computer, or use a network with IPv6.'
+const OPEN_A_PORT: Advice = { code: 'open-port', values: { ways: ['router', 'forward', 'ipv6'], port: 41641 } }
 
 export function openMockReach(options: MockReachOptions): MockReach {
   const { strict, emit, status, peers, settings } = options
@@ -65,9 +65,7 @@ export function openMockReach(options: MockReachOptions): MockReach {
         brokers: settings().topics.length === 0 ? [] : settings().mqttBrokers.map((url, i) => ({ url, state: i === 0 ? 'connected' : 'failed', problem: i === 0 ? null : 'it does not answer' })),
       },
       peers: peers().map((peer) => reportPeer(peer, strict)),
-      advice: strict
-        ? [`Your router gives every connection another port, at random. You reach people in friendly networks, but not others like you. ${OPEN_A_PORT}`]
-        : [],
+      advice: strict ? [{ code: 'router-random', values: {} }, OPEN_A_PORT] : [],
     }),
   }
 }
@@ -90,23 +88,18 @@ function reportPeer({ peerId, name, state, path }: PeerInfo, strict: boolean): D
     return {
       peerId, name, state, path: null,
       attempts: [
-        attempt('198.51.100.61:41641', 'punched', state === 'dialling' ? 'running' : 'timed-out', { message: strict ? 'both networks give out ports at random' : 'no answer', packets: 118, ms: 6200 }),
+        attempt('198.51.100.61:41641', 'punched', state === 'dialling' ? 'running' : 'timed-out', { message: 'no answer', packets: 118, ms: 6200, ...(strict ? { detail: { code: 'routers-random', values: { whose: 'both' } } as const } : {}) }),
         attempt('[2001:db8:9::61]:41641', 'ipv6', 'unreachable', { message: 'this network has no IPv6', ms: 1, packets: 0 }),
         attempt('192.168.7.61:41641', 'lan', 'timed-out', { message: 'no answer' }),
       ],
       advice: [
-        'They may be offline: ask whether their helper runs, and for a fresh code, since addresses change.',
-        ...(strict ? [`Your router makes it hard. ${OPEN_A_PORT}`] : []),
+        { code: 'maybe-offline', values: {} },
+        ...(strict ? [{ code: 'router-hard', values: {} } as const, OPEN_A_PORT] : []),
       ],
     }
   }
   const advice = {
-    asks: ['They ask to connect. Accept or decline them.'],
-    blocked: ['You have blocked them. Unblock them to connect.'],
-    nearby: ['They are on your network. Choose "Connect"; they are asked whether they accept you.'],
-    away: ['You disconnected from them. Choose "Reconnect" to connect again.'],
-    waiting: ['They are there, and have to accept you first. Ask them to look at their app.'],
-    connected: [],
-  }[state]
-  return { peerId, name, state, path: null, attempts: [], advice }
+    asks: 'they-ask', blocked: 'you-blocked', nearby: 'they-are-near', away: 'you-left', waiting: 'they-decide',
+  } as const
+  return { peerId, name, state, path: null, attempts: [], advice: state === 'connected' ? [] : [{ code: advice[state], values: {} }] }
 }

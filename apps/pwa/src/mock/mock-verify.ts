@@ -45,6 +45,6 @@ function step(report: VerifyReport): VerifyReport {
     files: { ...report.files, done },
     bytes: { ...report.bytes, done: Math.round((report.bytes.total * done) / Math.max(1, report.files.total)) },
     counts: { ...report.counts, same: done - different, different },
-    findings: different === 0 ? [] : [{ kind: 'different', path: 'cover.jpg', detail: 'other bytes from 0 on' }],
+    findings: different === 0 ? [] : [{ kind: 'different', path: 'cover.jpg', detail: { code: 'content', values: { from: 0 } } }],
   }
 }

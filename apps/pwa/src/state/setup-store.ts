@@ -3,7 +3,7 @@ import { ref, shallowRef } from 'vue'
 import { CodedError, type PeerId } from '@harddrive-party/protocol'
 import { type PairingInvitation, parsePairingFragment } from '@harddrive-party/protocol/control'
 import { t } from '../i18n.ts'
-import { sentence } from '../words.ts'
+import { explain } from '../words.ts'
 import { useHelper } from './helper-store.ts'
 import type { OpenSession } from './link.ts'
 import { type Memory, memoryInRam } from './memory.ts'
@@ -43,7 +43,7 @@ export const useSetup = defineStore('setup', () => {
   /** @param text a pairing link, or what follows its `#`. @returns whether this browser is paired now; if not, `problem` says why. */
   async function pair(text: string): Promise<boolean> {
     const invitation = parsePairingFragment(text)
-    if (!invitation.ok) return fail(sentence(invitation.error.message))
+    if (!invitation.ok) return fail(t('shell.setup.noLink'))
     if (door === null) return false
     status.value = 'loading'
     problem.value = ''
@@ -94,6 +94,6 @@ export function wordsForPairing(error: unknown): string {
     case 'timed-out':
       return t('shell.setup.silent')
     default:
-      return sentence(error.message)
+      return explain(error)
   }
 }

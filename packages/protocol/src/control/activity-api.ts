@@ -1,5 +1,5 @@
 import type { PeerId } from '../index.ts'
-import type { ErrorCode } from '../errors.ts'
+import type { Reason } from '../errors.ts'
 
 /** What happened while nobody looked. */
 export interface ActivityApi {
@@ -19,7 +19,7 @@ export type ActivityEntry = { readonly id: number; readonly at: number } & Activ
 export type ActivityFact =
   /** A download ended well. `failed`: files of it that could not be had. */
   | { readonly type: 'download-done'; readonly peerId: PeerId; readonly peerName: string; readonly transferId: string; readonly path: string; readonly bytes: number; readonly failed: number }
-  | { readonly type: 'download-failed'; readonly peerId: PeerId; readonly peerName: string; readonly transferId: string; readonly path: string; readonly reason: ActivityReason | null }
+  | { readonly type: 'download-failed'; readonly peerId: PeerId; readonly peerName: string; readonly transferId: string; readonly path: string; readonly reason: Reason | null }
   /** Connected for the first time. */
   | { readonly type: 'peer-new'; readonly peerId: PeerId; readonly peerName: string }
   /** Holds our code and waits to be accepted. */
@@ -30,8 +30,3 @@ export type ActivityFact =
   | { readonly type: 'wish-fired'; readonly wishId: string; readonly peerId: PeerId; readonly peerName: string; readonly words: string; readonly count: number }
   /** Somebody would like to send something. */
   | { readonly type: 'offer'; readonly offerId: string; readonly peerId: PeerId; readonly peerName: string; readonly name: string; readonly bytes: number }
-
-export interface ActivityReason {
-  readonly code: ErrorCode
-  readonly message: string
-}

@@ -1,4 +1,5 @@
 import { ACTIVITY_METHODS, type ActivityApi, type ActivityEntry } from './activity-api.ts'
+import type { TransferNotice } from './advice.ts'
 import { AUTOSTART_METHODS, type AutostartApi } from './autostart-api.ts'
 import { ACCESS_METHODS, type AccessApi, type AccessInfo, type Audience } from './access-api.ts'
 import { DEVICES_METHODS, type DevicesApi } from './devices-api.ts'
@@ -11,7 +12,7 @@ import { PREVIEW_METHODS, type PreviewApi } from './preview-api.ts'
 import { VERIFY_METHODS, type VerifyApi } from './verify-api.ts'
 import { OFFERS_METHODS, type OffersApi, type OffersInfo } from './offers-api.ts'
 import { QUEUE_METHODS, type QueueApi, type QueueInfo, type QueuedInfo, type TransferWait } from './queue-api.ts'
-import type { ListPage, NatKind, PeerId, SharePath, ErrorCode, ListRequest } from '../index.ts'
+import type { ListPage, NatKind, PeerId, Reason, SharePath, ListRequest } from '../index.ts'
 
 /**
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
@@ -162,7 +163,7 @@ export interface PeerInfo {
   /** How we are connected, or null. */
   readonly path: PeerPath | null
   /** Why the last attempt failed, for people. */
-  readonly lastError: { readonly code: ErrorCode; readonly message: string } | null
+  readonly lastError: Reason | null
   readonly lastSeenAt: number | null
   /** Sum of the sizes of its shares as last heard; null = not known. */
   readonly sharedBytes: number | null
@@ -228,7 +229,7 @@ export interface TransferInfo extends QueuedInfo {
   readonly isDirectory: boolean | null
   readonly state: TransferState
   /** Why it waits or failed. */
-  readonly reason: { readonly code: ErrorCode; readonly message: string } | null
+  readonly reason: Reason | null
   /** Bytes on disk and verified. */
   readonly bytes: number
   /** Bytes in all; null until known. */
@@ -237,8 +238,8 @@ export interface TransferInfo extends QueuedInfo {
   readonly bytesPerSecond: number
   /** Where it lands (a file or a directory), once known. */
   readonly target: string | null
-  /** Things the person should know, for example "2 files changed at the source and were fetched anew". */
-  readonly notices: readonly string[]
+  /** Things the person should know. */
+  readonly notices: readonly TransferNotice[]
   readonly addedAt: number
   readonly endedAt: number | null
 }
@@ -251,7 +252,7 @@ export interface TransferFile {
   readonly size: number
   readonly bytes: number
   readonly state: TransferState
-  readonly reason: string | null
+  readonly reason: Reason | null
   readonly wait: TransferWait | null
 }
 

@@ -156,7 +156,7 @@ export function admitCalls(api: ControlApi, methods: readonly ControlMethod[], r
   for (const method of methods) {
     checked[method] = async (raw) => {
       const needed = roleFor(method, raw)
-      if (!hasRole(role(), needed)) throw new CodedError('not-allowed', `this takes a device with the role "${needed}"; this one has "${role()}"`)
+      if (!hasRole(role(), needed)) throw new CodedError('not-allowed', `this takes a device with the role "${needed}"; this one has "${role()}"`, { detail: { code: 'role-needed', values: { role: needed } } })
       const args = parseArguments(method, raw)
       if (!args.ok) throw new CodedError('bad-request', args.error.message)
       return (api[method] as (args: unknown) => Promise<unknown>)(args.value)

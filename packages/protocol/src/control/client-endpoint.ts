@@ -1,5 +1,6 @@
 import { type Endpoint as ComlinkEndpoint, wrap } from 'comlink'
 import { bytesToHex, randomBytes } from '@noble/hashes/utils.js'
+import { decodeDetail } from '../detail.ts'
 import { CodedError, type ErrorCode, isErrorCode } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import { CONTROL_METHODS, type ControlApi, type ControlEvent, type ControlMethod } from './api.ts'
@@ -149,11 +150,13 @@ function talk(options: ControlClientOptions, frames: Frames, helper: ControlClie
   }
 }
 
-/** Answers are `{ ok: true, value }` or `{ ok: false, error: { code, message } }`: outcomes as data, so that no stack or class name crosses. */
+/** Answers are `{ ok: true, value }` or `{ ok: false, error: { code, message, detail? } }`: outcomes as data, so that no stack or class name crosses. */
 function unwrap(outcome: unknown): unknown {
-  const { ok, value, error } = (outcome ?? {}) as { ok?: unknown; value?: unknown; error?: { code?: unknown; message?: unknown } }
+  const { ok, value, error } = (outcome ?? {}) as { ok?: unknown; value?: unknown; error?: { code?: unknown; message?: unknown; detail?: unknown } }
   if (ok === true) return value
-  throw new CodedError(isErrorCode(error?.code) ? error.code : 'bad-answer', typeof error?.message === 'string' ? error.message : 'the helper gave an answer without sense')
+  const detail = decodeDetail(error?.detail)
+  const message = typeof error?.message === 'string' ? error.message : 'the helper gave an answer without sense'
+  throw CodedError.from({ code: isErrorCode(error?.code) ? error.code : 'bad-answer', message, ...(detail && { detail }) })
 }
 
 interface Frames {

@@ -1,7 +1,8 @@
-import type { AddressFamily, ErrorCode, NatKind, PeerId, ReachCandidate } from '../index.ts'
+import type { AddressFamily, Detail, ErrorCode, NatKind, PeerId, ReachCandidate } from '../index.ts'
+import type { Advice } from './advice.ts'
 import type { PeerPath, PeerState } from './api.ts'
 
-/** What a helper says when it is asked why somebody can or cannot be reached. Plain data; the words for people are made by the helper. */
+/** What a helper says when it is asked why somebody can or cannot be reached. Plain data; the words for people are made where they are read. */
 
 export interface DoctorReport {
   /** Where others may reach us, best first. */
@@ -15,8 +16,8 @@ export interface DoctorReport {
   readonly mapping: DoctorMapping | null
   readonly discovery: DiscoveryReport
   readonly peers: readonly DoctorPeer[]
-  /** About this helper as a whole, one sentence each, what helps most first; empty when all is well. */
-  readonly advice: readonly string[]
+  /** About this helper as a whole, what helps most first; empty when all is well. */
+  readonly advice: readonly Advice[]
 }
 
 export interface DoctorAddress {
@@ -62,7 +63,7 @@ export interface TopicInfo {
 export interface BrokerInfo {
   readonly url: string
   readonly state: 'connecting' | 'connected' | 'failed'
-  /** Why it failed, in words; null unless it did. */
+  /** Why it failed, in English; null unless it did. */
   readonly problem: string | null
 }
 
@@ -75,8 +76,8 @@ export interface DoctorPeer {
   readonly path: PeerPath | null
   /** What was tried last, newest first. */
   readonly attempts: readonly ReachAttempt[]
-  /** One sentence each, what helps most first; empty while connected. */
-  readonly advice: readonly string[]
+  /** What helps most first; empty while connected. */
+  readonly advice: readonly Advice[]
 }
 
 /** One way that was tried to reach a peer. */
@@ -90,8 +91,9 @@ export interface ReachAttempt {
   readonly method: PeerPath['kind']
   /** `given-up`: another one was faster. */
   readonly outcome: 'running' | 'connected' | 'given-up' | ErrorCode
-  /** What the outcome means; empty where there is nothing to add. */
+  /** What the outcome means, in English; empty where there is nothing to add. */
   readonly message: string
+  readonly detail?: Detail
   readonly ms: number
   /** Sent for this attempt, as far as they were counted. */
   readonly packets: number

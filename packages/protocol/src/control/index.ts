@@ -1,4 +1,5 @@
 export * from './activity-api.ts'
+export * from './advice.ts'
 export * from './api.ts'
 export * from './autostart-api.ts'
 export * from './access-api.ts'

@@ -1,4 +1,4 @@
-import type { ErrorCode, PeerId } from '../index.ts'
+import type { PeerId, Reason } from '../index.ts'
 
 /** The part of the control contract that is about sending something to a peer, and being asked by one. */
 export interface OffersApi {
@@ -58,7 +58,7 @@ export interface OfferInfo {
   readonly isDelivered: boolean
   /** The transfer that fetches it, of somebody else's. */
   readonly transferId: string | null
-  readonly reason: { readonly code: ErrorCode; readonly message: string } | null
+  readonly reason: Reason | null
   readonly at: number
   readonly expiresAt: number
   readonly endedAt: number | null

@@ -1,5 +1,5 @@
 import { type Endpoint as ComlinkEndpoint, expose } from 'comlink'
-import { CodedError } from '../errors.ts'
+import { CodedError, type Reason } from '../errors.ts'
 import { CONTROL_METHODS, type ControlApi, type ControlEvent, type ControlMethod } from './api.ts'
 import { admitCalls } from './arguments.ts'
 import type { DeviceRole } from './roles.ts'
@@ -107,8 +107,8 @@ function outcomes(api: ControlApi, role: () => DeviceRole): object {
   return Object.freeze(exposed)
 }
 
-function failure(error: unknown): { ok: false; error: { code: string; message: string } } {
-  return { ok: false, error: CodedError.toWire(error) }
+function failure(error: unknown): { ok: false; error: Reason } {
+  return { ok: false, error: CodedError.toReason(error) }
 }
 
 /** @returns the call, or why the message is not admitted */

@@ -1,4 +1,5 @@
-import type { ErrorCode, PeerId, SharePath } from '../index.ts'
+import type { PeerId, Reason, SharePath } from '../index.ts'
+import type { VerifyDetail } from './advice.ts'
 
 /** Comparing what is on this machine with its source: sizes first, then the hash of every part. Nothing is fetched and nothing is changed. */
 export interface VerifyApi {
@@ -25,7 +26,7 @@ export interface VerifyReport {
   readonly verifyId: string
   readonly state: VerifyState
   /** Why it failed. */
-  readonly reason: { readonly code: ErrorCode; readonly message: string } | null
+  readonly reason: Reason | null
   readonly peerId: PeerId
   readonly path: SharePath
   /** What the source is compared with, absolute. */
@@ -52,8 +53,7 @@ export interface VerifyFinding {
   readonly kind: Exclude<VerifyKind, 'same'>
   /** Below what is compared; empty = that file itself. */
   readonly path: string
-  /** For people: what differs, or why it cannot be read. */
-  readonly detail: string
+  readonly detail: VerifyDetail
 }
 
 export const VERIFY_METHODS = ['startVerify', 'verifyReport', 'cancelVerify'] as const satisfies readonly (keyof VerifyApi)[]

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../errors.ts'
+import type { Reason } from '../errors.ts'
 import type { PeerId } from '../peer-id.ts'
 import type { SharePath } from '../share-path.ts'
 import type { SyncedWish, WishPriority, WishTarget, WishValues } from './synced-wish.ts'
@@ -79,7 +79,7 @@ export interface WishSyncRow {
  */
 export interface WishStatus {
   readonly state: 'waiting' | 'transfer' | 'refused' | 'watching' | 'found' | 'full'
-  readonly reason: { readonly code: ErrorCode; readonly message: string } | null
+  readonly reason: Reason | null
   /** Found, and to be answered by the person. */
   readonly matches: number
   /** Found and downloaded, or on the way. */

@@ -34,7 +34,7 @@ export function openDevices(options: { store: Store; now: () => number; onError:
     find: (deviceId) => devices.get(deviceId),
     add: async ({ deviceId, name, kind, role }) => {
       const known = devices.get(deviceId)
-      if (known === undefined && devices.size >= MAX_DEVICES) throw new CodedError('busy', `${MAX_DEVICES} devices are paired already; remove one first`)
+      if (known === undefined && devices.size >= MAX_DEVICES) throw new CodedError('busy', `${MAX_DEVICES} devices are paired already; remove one first`, { detail: { code: 'too-many-devices', values: { max: MAX_DEVICES } } })
       const device: StoredDevice = { deviceId, name, kind, role, pairedAt: known?.pairedAt ?? now(), lastUsedAt: known?.lastUsedAt ?? null }
       devices.set(deviceId, device)
       await table.put(deviceId, device)

@@ -136,7 +136,7 @@ export class PeerDials {
       onConnected(dial, connection, endpoint, kind)
     } catch (error) {
       const fault = faultOf(error)
-      record(controller.signal.aborted ? { outcome: 'given-up', message: '' } : { outcome: fault.code, message: fault.message })
+      record(controller.signal.aborted ? { outcome: 'given-up', message: '' } : { outcome: fault.code, message: fault.message, ...(fault.detail && { detail: fault.detail }) })
       this.#running.delete(dial)
       if (controller.signal.aborted) return
       log('dialling failed', { endpoint: formatEndpoint(endpoint), error: String(error) })
@@ -148,7 +148,7 @@ export class PeerDials {
     dial: number, { fault, patient, packets }: Extract<PunchOutcome, { type: 'failed' }>, controller: AbortController, record: (change: Partial<ReachAttempt>) => void,
   ): void {
     this.#running.delete(dial)
-    record(controller.signal.aborted ? { outcome: 'given-up', packets } : { outcome: fault.code, message: fault.message, packets })
+    record(controller.signal.aborted ? { outcome: 'given-up', packets } : { outcome: fault.code, message: fault.message, packets, ...(fault.detail && { detail: fault.detail }) })
     if (!controller.signal.aborted) this.#options.onFailed(dial, fault, patient)
   }
 
@@ -207,6 +207,6 @@ function keyHashText(peerId: PeerId): string {
 
 /** What our own code did not foresee is a bug and stays one. */
 export function faultOf(error: unknown): Fault<ErrorCode> {
-  if (error instanceof CodedError) return { code: error.code, message: error.message }
+  if (error instanceof CodedError) return CodedError.toReason(error)
   throw error
 }

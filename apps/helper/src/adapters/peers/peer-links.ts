@@ -259,7 +259,7 @@ class OpenPeerLinks implements PeerLinks {
         this.#connects.delete(effect.connect)
         return
       case 'connect-failed':
-        this.#connects.get(effect.connect)?.reject(new CodedError(effect.fault.code, effect.fault.message))
+        this.#connects.get(effect.connect)?.reject(CodedError.from(effect.fault))
         this.#connects.delete(effect.connect)
     }
   }

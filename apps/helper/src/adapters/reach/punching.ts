@@ -363,8 +363,8 @@ const CODES: Record<PunchFailure, ErrorCode> = {
   hopeless: 'unreachable', 'no-candidates': 'unreachable', 'no-answer': 'timed-out', 'search-failed': 'timed-out', lost: 'connection-lost',
 }
 
-function faultOf({ code, message }: { readonly code: PunchFailure; readonly message: string }): Fault<ErrorCode> {
-  return { code: CODES[code], message }
+function faultOf({ code, message, detail }: Fault<PunchFailure>): Fault<ErrorCode> {
+  return { code: CODES[code], message, ...(detail && { detail }) }
 }
 
 function failed(code: ErrorCode, message: string): PunchOutcome {
@@ -375,10 +375,12 @@ function failed(code: ErrorCode, message: string): PunchOutcome {
 function explain({ stun }: OwnReach, fault: Fault<ErrorCode>): Fault<ErrorCode> {
   if (stun.length === 0 || stun.some(({ outcome }) => outcome === 'mapped')) return fault
   // Names are looked up by UDP as well: where none is found, no server could be asked.
-  const silence = stun.every(({ outcome }) => outcome === 'no-address')
+  const isNameless = stun.every(({ outcome }) => outcome === 'no-address')
+  const silence = isNameless
     ? 'no name of a STUN server can be looked up either: this network seems to have no internet, or to let no UDP out'
     : 'no STUN server answers either: this network seems to let no UDP out'
-  return { code: 'unreachable', message: `no answer, and ${silence}; another network, or one where UDP is allowed, would help` }
+  const message = `no answer, and ${silence}; another network, or one where UDP is allowed, would help`
+  return { code: 'unreachable', message, detail: { code: isNameless ? 'no-internet' : 'no-udp-out', values: {} } }
 }
 
 /** News of what is aimed at: an equal text means that quick punching would only be repeated. */

@@ -123,9 +123,9 @@ class Registry {
 
   async add(wanted: string, name: string | undefined, prepare: ((shareId: string) => Promise<void>) | undefined): Promise<ShareInfo> {
     const directory = await readableDirectory(wanted)
-    if (isWithin(directory, this.#storage)) throw new CodedError('not-allowed', `${directory} holds this program's own data`)
+    if (isWithin(directory, this.#storage)) throw new CodedError('not-allowed', `${directory} holds this program's own data`, { detail: { code: 'own-data', values: { path: directory } } })
     // From here to `set` nothing waits: two calls at once cannot both find the name or the directory free.
-    if ([...this.#shares.values()].some(({ root }) => root.directory === directory)) throw new CodedError('conflict', `${directory} is shared already`)
+    if ([...this.#shares.values()].some(({ root }) => root.directory === directory)) throw new CodedError('conflict', `${directory} is shared already`, { detail: { code: 'shared-already', values: {} } })
     const shareId = randomBytes(8).toString('hex')
     const baseName = baseNameOf(directory, name)
     const taken = new Set([...this.#shares.values()].map((share) => collisionKey(share.root.name)))

@@ -37,7 +37,7 @@ export function transferFilesPage(record: WishRecord, pageOf: (number: number) =
         size,
         bytes: state === DONE ? size : (record.begun[jobId] ?? 0),
         state: shownState,
-        reason: reason?.message ?? null,
+        reason: reason ?? null,
         wait,
       })
     }

@@ -379,16 +379,16 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
     move: (id, to) => {
       const moved = recordOf(id)
       for (const { phase } of typeof to === 'string' ? [moved] : [moved, recordOf(to.before)]) {
-        if (hasEnded(phase)) throw new CodedError('conflict', 'a transfer that has ended is in no line')
+        if (hasEnded(phase)) throw new CodedError('conflict', 'a transfer that has ended is in no line', { detail: { code: 'ended-already', values: {} } })
       }
       feed({ type: 'move', id, to })
     },
     follow: (id, follow) => {
-      if (follow && recordOf(id).isDirectory === false) throw new CodedError('conflict', 'only a folder can be followed')
+      if (follow && recordOf(id).isDirectory === false) throw new CodedError('conflict', 'only a folder can be followed', { detail: { code: 'folders-only', values: {} } })
       feed({ type: 'follow', id: recordOf(id).id, follow })
     },
     fetchAgain: (id) => {
-      if (!hasEnded(recordOf(id).phase) && queue.status(monotonic(), id)?.state !== 'done') throw new CodedError('conflict', 'it is still being fetched')
+      if (!hasEnded(recordOf(id).phase) && queue.status(monotonic(), id)?.state !== 'done') throw new CodedError('conflict', 'it is still being fetched', { detail: { code: 'still-fetched', values: {} } })
       feed({ type: 'look-again', id })
     },
     queue: () => ({ paused: queue.pauses.all, pausedPeers: queue.pauses.peers }),

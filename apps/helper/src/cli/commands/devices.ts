@@ -74,6 +74,6 @@ export async function manageLan({ api, output }: HelperSession, enabled: boolean
 
 function describeLan({ enabled, urls, problem, authority }: LanInfo): string[] {
   if (!enabled) return ['The app is served to this machine only. "hdp lan on" serves it to phones on your network, over HTTPS.']
-  if (problem !== null) return [`The local network is not served: ${escapeName(problem)}.`]
+  if (problem !== null) return [`The local network is not served: ${escapeName(problem.message)}.`]
   return ['The app is served to your network at', ...urls.map((url) => `  ${url}`), ...(authority === null ? [] : [`Phones trust it by the authority "${escapeName(authority.name)}", SHA-256`, `  ${authority.fingerprint}`]), '"hdp pair --lan" lets a phone in.']
 }

@@ -1,5 +1,6 @@
 /** `hdp doctor`: how this helper can be reached, what was tried to reach others, and what would help. */
 import type { DoctorPeer, DoctorReport, ReachAttempt } from '@harddrive-party/protocol/control'
+import { adviceWords } from '../advice-words.ts'
 import { type HelperSession, peerCalled } from '../helper-session.ts'
 import { PATH_KIND_WORDS } from '../path-words.ts'
 import { escapeName, formatTable, formatTime, nameSlug } from '../text-format.ts'
@@ -30,7 +31,7 @@ function aboutHelper(report: DoctorReport): string[] {
   return [
     ...rows.flatMap(([label, values]) => values.map((value, i) => `${(i === 0 ? `${label}:` : '').padEnd(11)} ${value}`)),
     '',
-    ...(advice.length === 0 ? ['This helper can be reached well.'] : advice.map((sentence) => `! ${escapeName(sentence)}`)),
+    ...(advice.length === 0 ? ['This helper can be reached well.'] : advice.map((each) => `! ${adviceWords(each)}`)),
   ]
 }
 
@@ -49,7 +50,7 @@ function aboutPeer(peer: DoctorPeer): string[] {
   return [
     `${displayName(peer)}: ${peer.state}${peer.path === null ? '' : `, ${describePath(peer)}`}`,
     ...(rows.length === 0 ? [] : formatTable(columns, rows).map((line) => `  ${line}`)),
-    ...peer.advice.map((sentence) => `  ! ${escapeName(sentence)}`),
+    ...peer.advice.map((each) => `  ! ${adviceWords(each)}`),
   ]
 }
 

@@ -52,7 +52,7 @@ async function listQueueFiles({ api, output }: HelperSession, transfer: Transfer
 }
 
 function fileLine({ path, state, bytes, size, wait, reason }: TransferFile, peerName: string, now: number): string {
-  const why = waitWords({ wait, peerName, reason: reason === null ? null : { code: 'internal', message: reason } }, now)
+  const why = waitWords({ wait, peerName, reason }, now)
   return `${state.padEnd(9)}  ${formatBytes(bytes).padStart(8)} of ${formatBytes(size).padStart(8)}  ${escapeName(path)}${why === '' ? '' : `  (${why})`}`
 }
 

@@ -104,7 +104,7 @@ async function welcome(helper: RunningHelper): Promise<string[]> {
     `  You share:     ${shared.length === 0 ? 'nothing yet; "hdp share add DIRECTORY" or the app changes that' : shared.join(', ')}`,
     `  Downloads:     ${escapeName(status.downloadDirectory)}`,
     '',
-    ...(lan.enabled ? [`  Phones:        ${lan.problem === null ? `${lan.urls[0] ?? ''}  ("hdp pair --lan" lets one in)` : `cannot get in: ${escapeName(lan.problem)}`}`, ''] : []),
+    ...(lan.enabled ? [`  Phones:        ${lan.problem === null ? `${lan.urls[0] ?? ''}  ("hdp pair --lan" lets one in)` : `cannot get in: ${escapeName(lan.problem.message)}`}`, ''] : []),
     '  Ctrl-C stops it.',
     '',
   ]

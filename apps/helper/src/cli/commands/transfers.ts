@@ -1,6 +1,7 @@
 /** Commands about downloads: ask for one, wait for it, list, cancel and retry. */
 import { CodedError } from '@harddrive-party/protocol'
 import { type TransferInfo, openControlMirror } from '@harddrive-party/protocol/control'
+import { noticeWords } from '../advice-words.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import { type HelperSession, peerCalled } from '../helper-session.ts'
 import { splitPeerPath } from '../peer-reference.ts'
@@ -56,7 +57,7 @@ async function waitForTransfer({ client, output }: HelperSession, transferId: st
     })
     bar?.close()
     if (output.json) await output.line(JSON.stringify(transferJson(ended)))
-    for (const notice of ended.notices) output.note(escapeName(notice))
+    for (const notice of ended.notices) output.note(noticeWords(notice))
     if (ended.state === 'done') {
       if (!output.json) await output.line(`${formatBytes(ended.bytes)} in ${escapeName(ended.target ?? '')}`)
       return

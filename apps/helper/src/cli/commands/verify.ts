@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { VerifyReport } from '@harddrive-party/protocol/control'
+import { findingWords } from '../advice-words.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import { type HelperSession, peerCalled } from '../helper-session.ts'
 import { splitPeerPath } from '../peer-reference.ts'
@@ -39,7 +40,7 @@ async function watch({ api, output }: HelperSession, verifyId: string): Promise<
       const report = await api.verifyReport({ verifyId, cursor: shown })
       const { bytes, files, state, findings } = report
       for (const { kind, path, detail } of findings) {
-        await output.line(output.json ? JSON.stringify({ kind, path, detail }) : `${kind.padEnd(10)}  ${escapeName(path === '' ? report.local : path)}  (${escapeName(detail)})`)
+        await output.line(output.json ? JSON.stringify({ kind, path, detail }) : `${kind.padEnd(10)}  ${escapeName(path === '' ? report.local : path)}  (${escapeName(findingWords(detail))})`)
       }
       shown += findings.length
       const note = `${files.done} of ${files.total} files${state === 'listing' ? ' so far' : ''}`

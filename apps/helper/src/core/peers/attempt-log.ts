@@ -1,4 +1,4 @@
-import type { PeerId, ReachCandidate } from '@harddrive-party/protocol'
+import type { Detail, PeerId, ReachCandidate } from '@harddrive-party/protocol'
 
 /** Remembers what was tried lately to reach each peer and what came of it, for a person who asks why. Bounded; decides nothing. */
 
@@ -13,6 +13,7 @@ export interface Attempt<Outcome extends string> {
   readonly method: AttemptMethod
   readonly outcome: Outcome
   readonly message: string
+  readonly detail?: Detail
   readonly ms: number
   readonly packets: number
   /** Absent = QUIC. */

@@ -217,7 +217,7 @@ function isIPv6({ host }: Endpoint): boolean {
 }
 
 function summarise(count: number, faults: readonly Fault<ErrorCode>[]): Fault<ErrorCode> {
-  if (count === 0) return { code: 'unreachable', message: 'no address of this peer is known' }
+  if (count === 0) return { code: 'unreachable', message: 'no address of this peer is known', detail: { code: 'no-address-known', values: {} } }
   const code = TELLING.find((candidate) => faults.some((fault) => fault.code === candidate)) ?? faults[0]?.code ?? 'timed-out'
   if (SILENCE.includes(code)) {
     return { code, message: count === 1 ? 'no answer from its address' : `no answer from any of its ${count} addresses` }

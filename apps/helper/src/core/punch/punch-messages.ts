@@ -1,5 +1,5 @@
 /** What a puncher is given, hears and asks for: the plain data between punching and the sockets. Decides nothing. */
-import type { Endpoint, Hmac, NatKind, ReachCandidate } from '@harddrive-party/protocol'
+import type { Endpoint, Fault, Hmac, NatKind, ReachCandidate } from '@harddrive-party/protocol'
 import type { PortBlock } from './nat-kind.ts'
 import type { InterfaceAddress } from '../reach/own-reach.ts'
 import type { PacketBudget } from '../packet-budget.ts'
@@ -64,13 +64,13 @@ export type PunchEffect =
   | { readonly type: 'open-sockets'; readonly count: number; readonly family: 4 | 6 }
   | { readonly type: 'close-sockets'; readonly ids: readonly number[] }
   /** The first, fast round was in vain; it goes on sparsely. `message`: why, as far as one can tell, and what would help. */
-  | { readonly type: 'waiting'; readonly code: PunchFailure; readonly message: string }
+  | ({ readonly type: 'waiting' } & Fault<PunchFailure>)
   /**
    * Both sides agree on this path. `decider`: we are the one that chose it, so we should dial. The puncher answers for a little longer (see its deadline).
    * An extra socket named here is the receiver's from now on.
    */
   | { readonly type: 'path'; readonly socket: number; readonly endpoint: Endpoint; readonly rttMs: number; readonly decider: boolean; readonly packets: number }
-  | { readonly type: 'failed'; readonly code: PunchFailure; readonly message: string; readonly packets: number }
+  | ({ readonly type: 'failed'; readonly packets: number } & Fault<PunchFailure>)
 
 /**
  * - `hopeless`: the two kinds of NAT cannot be joined without a relay; nothing was sent over them

@@ -1,11 +1,11 @@
 /** Turns what both sides know of their NATs and addresses into targets to knock at and a search to run, or into the reason why nothing can be done. */
-import { type Endpoint, type ReachCandidate, addressFamily } from '@harddrive-party/protocol'
+import { type Endpoint, type Fault, type ReachCandidate, addressFamily } from '@harddrive-party/protocol'
 import type { NatFacts } from './nat-kind.ts'
 import { ALL_PORTS, combedPorts, shuffledPorts } from './port-order.ts'
 import { BirthdaySearch, BIRTHDAY_FLOWS, CountSearch, birthdayFlows } from './punch-cross.ts'
 import type { PunchFailure, PunchOptions, PunchPeer, PunchSide } from './punch-messages.ts'
 import { COUNTING_FAN_SOCKETS, FAN_SOCKETS, FanSearch, MAX_BLOCK_FAN_SOCKETS, type PortSearch, SpraySearch } from './punch-search.ts'
-import { type StrategyName, hopelessMessage, isHardNat, punchStrategy } from './punch-strategy.ts'
+import { type StrategyName, hopelessReason, isHardNat, punchStrategy } from './punch-strategy.ts'
 import { punchTargets, rankOf } from './punch-targets.ts'
 
 export interface PunchPlan {
@@ -18,7 +18,7 @@ export interface PunchPlan {
   /** Our side can be reached by whoever knows its address: worth waiting for the peer's knocks even if there is nobody to knock at. */
   readonly isReachable: boolean
   /** What to say when nothing comes of it. */
-  readonly fault: { readonly code: PunchFailure; readonly message: string }
+  readonly fault: Fault<PunchFailure>
 }
 
 /** One of the two sides can be reached directly, as far as it knows. */
@@ -38,13 +38,15 @@ export function planPunching({ own, loopback = false, random }: PunchOptions, th
   const search = dest === undefined ? null : searchOf(strategy, facts, dest, random, smallerKey)
   // Where neither port can be known, knocking at ports that servers saw is in vain. Others may be mappings.
   const knocked = strategy === 'hopeless' ? targets.filter(({ endpoint, source }) => !isPublicV4(endpoint) || source === 'mapping' || source === 'peer' || source === 'worked') : targets
-  const fault = strategy === 'hopeless' && !isMapped
-    ? ({ code: 'hopeless', message: hopelessMessage(facts.own, facts.theirs) } as const)
+  const fault: Fault<PunchFailure> = strategy === 'hopeless' && !isMapped
+    ? { code: 'hopeless', ...hopelessReason(facts.own, facts.theirs) }
     : targets.length === 0
-      ? ({ code: 'no-candidates', message: 'No address of this peer is known that can be reached from here.' } as const)
-      : search === null
-        ? ({ code: 'no-answer', message: isShared(own, dest) ? SAME_ADDRESS : NO_ANSWER } as const)
-        : ({ code: 'search-failed', message: `${NO_ANSWER} ${SEARCH_FAILED}` } as const)
+      ? { code: 'no-candidates', message: 'No address of this peer is known that can be reached from here.', detail: { code: 'no-address-known', values: {} } }
+      : search !== null
+        ? { code: 'search-failed', message: `${NO_ANSWER} ${SEARCH_FAILED}`, detail: { code: 'port-not-found', values: {} } }
+        : isShared(own, dest)
+          ? { code: 'no-answer', message: SAME_ADDRESS, detail: { code: 'same-network', values: {} } }
+          : { code: 'no-answer', message: NO_ANSWER }
   const hasHeadStart = isMapped || facts.own.kind === 'open' || facts.theirs.kind === 'open'
   return { targets: knocked.map(({ endpoint }) => endpoint), search, searchDelayMs: hasHeadStart ? OPEN_HEAD_START_MS : 0, isOpen: facts.theirs.kind === 'open', isReachable, fault }
 }

@@ -1,5 +1,5 @@
 /** The table of who does what: from the kinds of the two NATs (IPv4) to a way of punching, or to the reason why there is none. */
-import type { NatKind } from '@harddrive-party/protocol'
+import type { Fault, NatKind } from '@harddrive-party/protocol'
 import type { NatFacts } from './nat-kind.ts'
 
 /**
@@ -41,20 +41,23 @@ function classOf({ kind, block, lastPort }: NatFacts): Class {
   return known
 }
 
-const BOTH = 'Both routers'
 const HELP = 'It helps to enable UPnP or to open a UDP port on one of the two routers, or to use IPv6 on both sides.'
 
 /** For a person: why these two do not meet, and what would help. */
-export function hopelessMessage(own: NatFacts, theirs: NatFacts): string {
+export function hopelessReason(own: NatFacts, theirs: NatFacts): Required<Pick<Fault, 'message' | 'detail'>> {
   const random = whose(own.kind === 'random', theirs.kind === 'random')
   if (random !== null) {
-    return `${random} ${random === BOTH ? 'give' : 'gives'} every connection a random port, so neither side can find the other's without a relay. ${HELP}`
+    const message = `${ROUTERS[random]} ${random === 'both' ? 'give' : 'gives'} every connection a random port, so neither side can find the other's without a relay. ${HELP}`
+    return { message, detail: { code: 'routers-random', values: { whose: random } } }
   }
-  const vague = whose(classOf(own) === 'random', classOf(theirs) === 'random') ?? BOTH
-  return `${vague} ${vague === BOTH ? 'take their ports' : 'takes its ports'} from a range that is not known yet, so the right one cannot be looked for. New codes of both sides may bring it. ${HELP}`
+  const vague = whose(classOf(own) === 'random', classOf(theirs) === 'random') ?? 'both'
+  const message = `${ROUTERS[vague]} ${vague === 'both' ? 'take their ports' : 'takes its ports'} from a range that is not known yet, so the right one cannot be looked for. New codes of both sides may bring it. ${HELP}`
+  return { message, detail: { code: 'routers-vague', values: { whose: vague } } }
 }
 
-function whose(ours: boolean, theirs: boolean): string | null {
-  if (ours && theirs) return BOTH
-  return ours ? 'Your router' : theirs ? 'Their router' : null
+const ROUTERS = { both: 'Both routers', ours: 'Your router', theirs: 'Their router' } as const
+
+function whose(ours: boolean, theirs: boolean): keyof typeof ROUTERS | null {
+  if (ours && theirs) return 'both'
+  return ours ? 'ours' : theirs ? 'theirs' : null
 }

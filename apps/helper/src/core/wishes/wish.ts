@@ -107,16 +107,13 @@ export function newWish({ order = 0, follow = false, folder = null, ...fields }:
 }
 
 /** Things the person should know. */
-export function noticesOf({ changed, restarted, renamed, rejected, skippedFiles }: WishRecord): string[] {
-  const notices: string[] = []
-  if (changed > 0) notices.push(`${count(changed, 'file')} changed at the source and ${changed === 1 ? 'was' : 'were'} fetched anew`)
-  if (restarted > 0) notices.push(`unfinished data of ${count(restarted, 'file')} was from another version and was fetched anew`)
-  if (renamed > 0) notices.push(`${count(renamed, 'entry', 'entries')} got another name, since a similar or equal one was there`)
-  if (rejected > 0) notices.push(`${count(rejected, 'entry', 'entries')} with a name that is not allowed ${rejected === 1 ? 'was' : 'were'} left out`)
-  if (skippedFiles > 0) notices.push(`${count(skippedFiles, 'file')} ${skippedFiles === 1 ? 'was' : 'were'} left out, as you chose`)
-  return notices
+export interface WishNotice {
+  readonly code: 'changed' | 'restarted' | 'renamed' | 'rejected' | 'skipped'
+  readonly values: { readonly count: number }
 }
 
-function count(number: number, one: string, many = `${one}s`): string {
-  return `${number} ${number === 1 ? one : many}`
+/** What the person should know of it, and of how many files or entries. */
+export function noticesOf({ changed, restarted, renamed, rejected, skippedFiles: skipped }: WishRecord): WishNotice[] {
+  const counts = { changed, restarted, renamed, rejected, skipped }
+  return (Object.keys(counts) as WishNotice['code'][]).flatMap((code) => (counts[code] > 0 ? [{ code, values: { count: counts[code] } }] : []))
 }

@@ -2,7 +2,7 @@ import type { ActivityEntry } from '@harddrive-party/protocol/control'
 import { formatBytes, lastPart } from '../../format.ts'
 import { isolate, t } from '../../i18n.ts'
 import type { IconName } from '../../ui/icons.ts'
-import { explainCode } from '../../words.ts'
+import { explain } from '../../words.ts'
 
 /** What an entry of the log says: a line, a second one, and the page to look at. */
 export interface EntryWords {
@@ -23,7 +23,7 @@ export function wordsForEntry(entry: ActivityEntry): EntryWords {
     }
     case 'download-failed':
       return {
-        title: t('activity.downloadFailed', { name: isolate(lastPart(entry.path)) }), body: entry.reason === null ? '' : explainCode(entry.reason.code, entry.reason.message),
+        title: t('activity.downloadFailed', { name: isolate(lastPart(entry.path)) }), body: entry.reason === null ? '' : explain(entry.reason),
         icon: 'warn', tone: 'bad', to: '/transfers',
       }
     case 'peer-new':

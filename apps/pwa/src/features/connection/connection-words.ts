@@ -1,8 +1,8 @@
 import type { DoctorReport, PeerPath, ReachAttempt } from '@harddrive-party/protocol/control'
-import { t } from '../../i18n.ts'
+import { locale, t } from '../../i18n.ts'
 import { explainCode, sentence } from '../../words.ts'
 
-/** Plain words for what the helper reports about connections. Advice comes from the helper in words already. */
+/** Plain words for what the helper reports about connections. */
 
 export function wordsForSource(source: DoctorReport['addresses'][number]['source']): string {
   return t(`connection.source.${source}`)
@@ -30,7 +30,8 @@ export function wordsForServer({ outcome, mapped }: DoctorReport['stun'][number]
 
 export function wordsForBroker({ state, problem }: DoctorReport['discovery']['brokers'][number]): string {
   if (state === 'connected' || state === 'connecting') return t(`connection.broker.${state}`)
-  return problem === undefined || problem === null ? t('connection.broker.failed') : sentence(problem)
+  // What a broker's library says is English.
+  return problem === undefined || problem === null || locale() !== 'en' ? t('connection.broker.failed') : sentence(problem)
 }
 
 /** Host and port; a name and password in the address are nobody's business. */
@@ -38,9 +39,9 @@ export function brokerName(url: string): string {
   return URL.canParse(url) ? new URL(url).host : url
 }
 
-export function wordsForOutcome({ outcome, message }: ReachAttempt): string {
+export function wordsForOutcome({ outcome, message, detail }: ReachAttempt): string {
   if (outcome === 'running' || outcome === 'connected' || outcome === 'given-up') return t(`connection.outcome.${outcome}`)
-  return message === '' ? explainCode(outcome, message) : sentence(message)
+  return explainCode(outcome, message, detail)
 }
 
 /** Which of the badge's tones fits. */

@@ -1,10 +1,11 @@
+import { wordsForCodeFault } from '../../advice-words.ts'
 import { t } from '../../i18n.ts'
 import { defineStore } from 'pinia'
 import { ref, shallowRef } from 'vue'
 import { type PeerId, formatAnnounceCode, parseAnnounceCode } from '@harddrive-party/protocol'
 import type { AnnounceCodeInfo, PeerInfo, PeerState } from '@harddrive-party/protocol/control'
 import { useHelper } from '../../state/helper-store.ts'
-import { explain, sentence } from '../../words.ts'
+import { explain } from '../../words.ts'
 
 /** My code, and asking for a connection with somebody else's. Peers themselves live in the helper store. */
 export const usePeers = defineStore('peers', () => {
@@ -55,7 +56,7 @@ export function problemWithCode(text: string): string | null {
   if (text.trim() === '') return null
   if (/#\/pair\//.test(text)) return t('peers.add.pairingLink')
   const parsed = parseAnnounceCode(text)
-  return parsed.ok ? null : sentence(parsed.error.message)
+  return parsed.ok ? null : wordsForCodeFault(parsed.error)
 }
 
 /** What a link into the app carries, as the field shows it: the code alone, where it is one. */

@@ -2,7 +2,7 @@ import type { TransferFile, TransferInfo, TransferWait } from '@harddrive-party/
 import { formatBytes, formatDuration, formatPercent, formatSpeed, fractionDone, secondsLeft } from '../../format.ts'
 import { isolate, locale, t } from '../../i18n.ts'
 import { isEnded } from '../../state/helper-store.ts'
-import { TRANSFER_STATES, wordsForReason } from '../../words.ts'
+import { TRANSFER_STATES, explain, wordsForReason } from '../../words.ts'
 
 /** How transfers are ordered and put into words. The transfers themselves live in the helper store. */
 
@@ -61,7 +61,7 @@ export function waitWords(wait: TransferWait, { reason, peerName }: Pick<Transfe
 export function fileWords({ state, bytes, size, reason, wait }: TransferFile, peerName: string): string {
   if (state === 'done') return formatBytes(size)
   if (wait !== null && wait.cause !== 'turn' && wait.cause !== 'retry') return waitWords(wait, { reason: null, peerName }, Date.now())
-  if (reason !== null) return reason
+  if (reason !== null) return explain(reason)
   if (state === 'running') return t('transfers.ofTotal', { done: formatPercent(fractionDone(bytes, size)), total: formatBytes(size) })
   return `${TRANSFER_STATES[state].label} · ${formatBytes(size)}`
 }

@@ -1,5 +1,6 @@
 export const connection = {
   title: 'Verbindung',
+  owner: 'wessen Code du eingegeben hast',
   again: 'Neu nachsehen',
   good: 'Du bist gut zu erreichen',
   poor: 'Manche kommen vielleicht nicht durch',

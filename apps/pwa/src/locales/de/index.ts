@@ -1,5 +1,6 @@
 import type { Messages } from '../messages.ts'
 import { activity } from './activity.ts'
+import { advice } from './advice.ts'
 import { common } from './common.ts'
 import { connection } from './connection.ts'
 import { entries } from './entries.ts'
@@ -17,4 +18,4 @@ import { viewer } from './viewer.ts'
 import { wishes } from './wishes.ts'
 import { words } from './words.ts'
 
-export const de: Messages = { activity, common, connection, entries, helpers, offers, peers, phones, settings, shares, sharing, shell, transfers, verify, viewer, wishes, words }
+export const de: Messages = { activity, advice, common, connection, entries, helpers, offers, peers, phones, settings, shares, sharing, shell, transfers, verify, viewer, wishes, words }

@@ -34,6 +34,7 @@ export const shell = {
     second: 'Öffne den Link, den er ausgibt, oder lass dir einen neuen geben:',
     paste: 'Oder füge den Link hier ein',
     pair: 'Koppeln',
+    noLink: 'Das ist kein Link zum Koppeln. Einer beginnt mit http und enthält „#/pair/“.',
     used: 'Dieser Link wurde schon benutzt oder ist abgelaufen. Mit „hdp pair“ gibt der Helfer einen neuen aus.',
     other: 'Unter dieser Adresse antwortet ein anderer Helfer als der, der diesen Link gemacht hat.',
     silent: 'Der Helfer antwortet nicht. Starte ihn und versuche es dann noch einmal.',

@@ -1,5 +1,13 @@
 export const words = {
   error: {
+    'bad-request': 'Das hat dein Helfer nicht verstanden.',
+    unsupported: 'Das geht hiermit nicht.',
+    'not-found': 'Das gibt es nicht (mehr).',
+    'not-allowed': 'Das ist nicht erlaubt.',
+    'disk-error': 'Mit der Festplatte hat etwas nicht geklappt.',
+    'already-running': 'Der Helfer läuft schon.',
+    'address-in-use': 'Diesen Port benutzt ein anderes Programm.',
+    conflict: 'Das passt nicht zu dem, was gerade da ist.',
     offline: 'Gerade nicht online.',
     refused: 'Die andere Seite hat die Verbindung abgelehnt. Vielleicht gilt ihr Code nicht mehr: Bitte um einen neuen.',
     blocked: 'Dieser Peer ist gesperrt.',

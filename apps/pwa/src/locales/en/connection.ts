@@ -1,5 +1,6 @@
 export const connection = {
   title: 'Connection',
+  owner: 'owner of a code you entered',
   again: 'Look again',
   good: 'You can be reached well',
   poor: 'Some people may not get through',

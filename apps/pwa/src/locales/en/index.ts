@@ -1,4 +1,5 @@
 import { activity } from './activity.ts'
+import { advice } from './advice.ts'
 import { common } from './common.ts'
 import { connection } from './connection.ts'
 import { entries } from './entries.ts'
@@ -17,4 +18,4 @@ import { wishes } from './wishes.ts'
 import { words } from './words.ts'
 
 /** English, the language that texts are written in first. Forms of a counted text are separated by ` | `. */
-export const en = { activity, common, connection, entries, helpers, offers, peers, phones, settings, shares, sharing, shell, transfers, verify, viewer, wishes, words } as const
+export const en = { activity, advice, common, connection, entries, helpers, offers, peers, phones, settings, shares, sharing, shell, transfers, verify, viewer, wishes, words } as const

@@ -34,6 +34,7 @@ export const shell = {
     second: 'Open the link it prints, or ask for a new one:',
     paste: 'Or paste the link here',
     pair: 'Pair',
+    noLink: 'This is not a pairing link. One begins with http and has “#/pair/” in it.',
     used: 'This link has been used already or has expired. Ask the helper for a new one with “hdp pair”.',
     other: 'Another helper answers at this address than the one that made this link.',
     silent: 'The helper does not answer. Start it, then try again.',

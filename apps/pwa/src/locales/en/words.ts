@@ -1,6 +1,14 @@
 /** What codes and states mean. */
 export const words = {
   error: {
+    'bad-request': 'Your helper did not understand that.',
+    unsupported: 'That does not go with this.',
+    'not-found': 'It is not there (any more).',
+    'not-allowed': 'That is not allowed.',
+    'disk-error': 'The disk did not work as it should.',
+    'already-running': 'The helper runs already.',
+    'address-in-use': 'Another program has this port.',
+    conflict: 'That does not fit with what is there now.',
     offline: 'Not online right now.',
     refused: 'The other side refused the connection. Their code may have been renewed: ask for a new one.',
     blocked: 'This peer is blocked.',

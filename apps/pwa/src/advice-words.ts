@@ -1,0 +1,58 @@
+import type { Detail, Fault } from '@harddrive-party/protocol'
+import type { Advice, TransferNotice, VerifyDetail } from '@harddrive-party/protocol/control'
+import { formatBytes } from './format.ts'
+import { isolate, locale, t } from './i18n.ts'
+import { en } from './locales/en/index.ts'
+
+/** Makes sentences, in the person's language, of what the helper names: advice, notices, findings, and the details of errors. Decides nothing. */
+
+export function wordsForAdvice(advice: Advice): string {
+  switch (advice.code) {
+    case 'brokers-down':
+      return t('advice.reach.brokers-down', {}, advice.values.count)
+    case 'open-port': {
+      const { ways, port } = advice.values
+      const words = ways.map((way) => t(`advice.way.${way}`, { port: port ?? '' }))
+      return t('advice.reach.open-port', { ways: words.reduce((first, second) => t('advice.way.or', { first, second })) })
+    }
+    case 'routers-random':
+    case 'routers-vague':
+      return t(`advice.reach.${advice.code}`, { whose: t(`advice.whose.${advice.values.whose}`) })
+    default:
+      return t(`advice.reach.${advice.code}`)
+  }
+}
+
+export function wordsForNotice({ code, values }: TransferNotice): string {
+  return t(`advice.notice.${code}`, {}, values.count)
+}
+
+export function wordsForFinding(detail: VerifyDetail): string {
+  switch (detail.code) {
+    case 'size':
+      return t('advice.finding.size', { here: formatBytes(detail.values.here), there: formatBytes(detail.values.there) })
+    case 'content':
+      return t('advice.finding.content', { from: formatBytes(detail.values.from) })
+    default:
+      return t(`advice.finding.${detail.code}`)
+  }
+}
+
+/** @returns undefined for a detail that a newer helper knows and we do not */
+export function wordsForDetail({ code, values }: Detail): string | undefined {
+  if (!Object.hasOwn(en.advice.detail, code)) return undefined
+  return t(`advice.detail.${code}`, Object.fromEntries(Object.entries(values).map(([key, value]) => [key, wordsForValue(key, value)])))
+}
+
+function wordsForValue(key: string, value: string | number): string {
+  if (typeof value === 'number') return value.toLocaleString(locale())
+  if (key === 'whose' && (value === 'both' || value === 'ours' || value === 'theirs')) return t(`advice.whose.${value}`)
+  return isolate(value)
+}
+
+type CodeFault = keyof typeof en.advice.code
+
+/** What is wrong with an announce code or a pairing link, as precisely as its parser knows. */
+export function wordsForCodeFault({ code }: Fault): string {
+  return t(`advice.code.${Object.hasOwn(en.advice.code, code) ? (code as CodeFault) : 'broken'}`)
+}
