@@ -1,24 +1,20 @@
-/** Looks at a database file before lmdb does: its native code crashes the process on a file that is not one of its own. */
-import { closeSync, openSync, readSync } from 'node:fs'
+/** Looks at a database file before lmdb does: its native code crashes the process on a file that is not one of its own, or only a part of one. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { CodedError } from '@harddrive-party/protocol'
-
-/** In the first page, behind its header; little-endian, as on every platform that Node has. */
-const MAGIC_OFFSET = 24
-const MAGIC = 0xbeef_c0de
+import { findLmdbDamage } from './lmdb-pages.ts'
 
 /**
- * @param directory of an lmdb environment, which may not exist yet
- * @throws CodedError `disk-error` when its data file cannot be read or is something else
+ * @param directory of an lmdb environment that nobody has open, which may not exist yet
+ * @throws CodedError `disk-error` when its data file cannot be read, is something else or is damaged so that lmdb would crash
  */
 export function checkLmdbFile(directory: string): void {
   const file = join(directory, 'data.mdb')
-  const start = Buffer.alloc(MAGIC_OFFSET + 4)
-  let count: number
+  let damage: string | undefined
   try {
     const handle = openSync(file, 'r')
     try {
-      count = readSync(handle, start, 0, start.length, 0)
+      damage = findLmdbDamage({ size: fstatSync(handle).size, read: (into, position) => readSync(handle, into, 0, into.length, position) })
     } finally {
       closeSync(handle)
     }
@@ -26,7 +22,6 @@ export function checkLmdbFile(directory: string): void {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return
     throw new CodedError('disk-error', `cannot read the database ${file}`, { cause })
   }
-  // An empty one is a database that was never written.
-  if (count === 0 || (count === start.length && start.readUInt32LE(MAGIC_OFFSET) === MAGIC)) return
-  throw new CodedError('disk-error', `the database ${file} is damaged. Put its backup back, or remove it to start without what it knew`)
+  if (damage === undefined) return
+  throw new CodedError('disk-error', `the database ${file} is damaged: ${damage}. Put its backup back, or remove it to start without what it knew`)
 }
