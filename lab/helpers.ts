@@ -40,6 +40,8 @@ export interface HelperOptions {
   readonly tcp?: boolean
   readonly broker?: string
   readonly topics?: readonly string[]
+  /** Where it keeps everything. Default: a place of the lab's in memory. */
+  readonly directory?: string
   /** Gets what the helper logged, when it has stopped. */
   readonly onLog?: (log: string) => void
   /** What this build of the helper understands; the rest is left out. */
@@ -53,7 +55,7 @@ const CALL_TIMEOUT_MS = 15_000
 let last = 0
 
 export async function startHelper(host: Host, options: HelperOptions): Promise<LabHelper> {
-  const root = join(SCRATCH, `helper-${++last}`)
+  const root = options.directory ?? join(SCRATCH, `helper-${++last}`)
   const storage = join(root, 'storage')
   const downloads = join(root, 'downloads')
   await mkdir(downloads, { recursive: true })

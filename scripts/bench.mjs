@@ -1,5 +1,6 @@
 // npm run bench: the figures, what is compared measured in turn in one run. `-- --only throughput,wan` for some families, `-- --quick` for smaller
-// data, `-- --json FILE` for machines (`--json` alone: one object on stdout and nothing else there), `-- --install-peers` for what others do.
+// data, `-- --json FILE` for machines (`--json` alone: one object on stdout and nothing else there), `-- --peers scp,sendme` to be
+// compared with some programs only, `-- --install-peers` to install what is missing of them.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { say } from '../../lib/run.mjs'
-import { PEERS, findProgram } from './peers.mjs'
+import { PEERS, findPeer } from './peers.mjs'
 
 /**
  * @typedef {object} Bench
@@ -13,11 +13,11 @@ import { PEERS, findProgram } from './peers.mjs'
  * @property {(text: string) => void} say to the person who waits; on stderr
  * @property {(name: string) => Promise<string>} temporary a new directory, removed when the family is done
  * @property {(close: () => unknown) => void} onTidy to be called when the family is done, however it ended; last come, first called
- * @property {(name: string) => Promise<string | undefined>} peer the path of another's program (peers.mjs); what is missing is said once
+ * @property {(name: string) => Promise<string | undefined>} peer the path of another's program (peers.mjs), if it is wanted; what is missing is said once
  */
 
-/** @returns {Bench & { tidy(): Promise<void>, close(): Promise<void> }} */
-export function openBench({ quick, cells }) {
+/** @param {{ quick: boolean, cells?: string, peers?: string[] }} wish `peers`: others' programs to compare with, else all @returns {Bench & { tidy(): Promise<void>, close(): Promise<void> }} */
+export function openBench({ quick, cells, peers }) {
   const closers = []
   const said = new Set()
   const tidy = async () => {
@@ -35,7 +35,8 @@ export function openBench({ quick, cells }) {
     },
     onTidy: (close) => void closers.push(close),
     peer: async (name) => {
-      const found = await findProgram(PEERS[name].program)
+      if (peers !== undefined && ![name, ...(PEERS[name].for ?? [])].some((each) => peers.includes(each))) return undefined
+      const found = await findPeer(name)
       if (found === undefined && !said.has(name)) {
         said.add(name)
         say(`  left out: ${name} is not installed (npm run bench -- --install-peers)`)

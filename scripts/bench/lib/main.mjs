@@ -4,6 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { openBench } from './bench-run.mjs'
 import { formatFigures, mergeFigures } from './figures.mjs'
+import { PEERS } from './peers.mjs'
 
 const FAMILIES = new URL('../', import.meta.url)
 
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     json: { type: 'string' },
     quick: { type: 'boolean', default: false },
+    peers: { type: 'string' },
     cells: { type: 'string' },
   },
 })
@@ -30,7 +32,14 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 
-const bench = openBench({ quick: values.quick, cells: values.cells })
+const peers = values.peers?.split(',')
+const strangers = peers?.filter((name) => PEERS[name] === undefined) ?? []
+if (strangers.length > 0) {
+  console.error(`There is no ${strangers.join(', ')} to compare with; there are ${Object.keys(PEERS).join(', ')}.`)
+  process.exit(2)
+}
+
+const bench = openBench({ quick: values.quick, cells: values.cells, peers })
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void bench.close().finally(() => process.exit(130)))
 let figures = {}
 let failed = false

@@ -4,13 +4,17 @@ import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { capture, run, say } from '../../lib/run.mjs'
 
-/** `apt`: packages of Debian; `cargo`: a crate with its own lock file. */
+/**
+ * `apt`: packages of Debian; `cargo`: a crate with its own lock file; `try`: what the program must be able to do, as arguments; `for`: those that it is
+ * there for.
+ */
 export const PEERS = {
   rsync: { program: 'rsync', apt: ['rsync'] },
   scp: { program: 'scp', apt: ['openssh-client'] },
-  sshd: { program: 'sshd', apt: ['openssh-server'] },
+  sshd: { program: 'sshd', apt: ['openssh-server'], for: ['rsync', 'scp'] },
   syncthing: { program: 'syncthing', apt: ['syncthing'] },
   wormhole: { program: 'wormhole', apt: ['magic-wormhole'] },
+  mailbox: { program: 'twist3', apt: ['python3-magic-wormhole-mailbox-server'], try: ['wormhole-mailbox', '--help'], for: ['wormhole'] },
   iperf3: { program: 'iperf3', apt: ['iperf3'] },
   'harddrive-party': { program: 'harddrive-party', cargo: 'harddrive-party' },
   sendme: { program: 'sendme', cargo: 'sendme' },
@@ -22,8 +26,15 @@ const MORE_PLACES = ['/usr/sbin', '/usr/local/sbin', join(process.env.CARGO_HOME
 /** A build that takes longer is given up: there are programs that need more machine than the rest of this together. */
 const BUILD_MINUTES = 40
 
-/** @returns {Promise<string | undefined>} its path */
-export async function findProgram(name) {
+/** @returns {Promise<string | undefined>} its path, if it is there and can do what it is needed for */
+export async function findPeer(name) {
+  const peer = PEERS[name]
+  const found = await findProgram(peer.program)
+  if (found === undefined || peer.try === undefined) return found
+  return (await capture(found, peer.try)).code === 0 ? found : undefined
+}
+
+async function findProgram(name) {
   for (const place of [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), ...MORE_PLACES]) {
     const candidate = join(place, name)
     const found = await access(candidate, constants.X_OK).then(() => true, () => false)
@@ -35,7 +46,7 @@ export async function findProgram(name) {
 /** Installs what is missing and can be. @returns {Promise<number>} an exit code: 0 also when some could not be */
 export async function installPeers() {
   const missing = []
-  for (const [name, peer] of Object.entries(PEERS)) if ((await findProgram(peer.program)) === undefined) missing.push([name, peer])
+  for (const [name, peer] of Object.entries(PEERS)) if ((await findPeer(name)) === undefined) missing.push([name, peer])
   const packages = missing.flatMap(([, { apt = [] }]) => apt)
   if (packages.length > 0) {
     if ((await findProgram('apt-get')) === undefined) say(`No apt-get here: ${packages.join(', ')} are to be installed by hand.`)
@@ -56,6 +67,6 @@ export async function installPeers() {
     const { code, output } = await capture('nice', ['-n', '19', 'timeout', `${BUILD_MINUTES}m`, 'cargo', 'install', '--locked', cargo])
     if (code !== 0) say(`${name} could not be built:\n${output.trim().split('\n').slice(-5).join('\n')}`)
   }
-  for (const [name, { program }] of Object.entries(PEERS)) say(`${name.padEnd(16)} ${(await findProgram(program)) ?? 'not there'}`)
+  for (const name of Object.keys(PEERS)) say(`${name.padEnd(16)} ${(await findPeer(name)) ?? 'not there'}`)
   return 0
 }
