@@ -14,6 +14,7 @@ await build({
   entryPoints: {
     cli: 'src/cli/cli.ts',
     'network-main': 'src/network/network-main.ts',
+    'hash-worker': 'src/adapters/transfers/hash-worker.ts',
     'share-scan-worker': 'src/adapters/shares/share-scan-worker.ts',
     'thumbnail-worker': 'src/adapters/thumbnails/thumbnail-worker.ts',
   },

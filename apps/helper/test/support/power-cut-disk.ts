@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
 import { dirname } from 'node:path'
+import type { DirectFile } from '../../src/adapters/system/direct-file.ts'
 import type { Disk, DiskFile, FoundFile } from '../../src/adapters/system/disk.ts'
 
 /**
@@ -15,6 +16,9 @@ export interface DiskImage {
   /** By number; absent = zeros. */
   readonly pieces: ReadonlyMap<number, Uint8Array>
 }
+
+/** Past the system's memory, of each file opened for it. */
+const TAKEN_WRITES = 2
 
 class Inode {
   live: { size: number; pieces: Map<number, Uint8Array>; mtime: number } = { size: 0, pieces: new Map(), mtime: 0 }
@@ -131,6 +135,18 @@ export class PowerCutDisk implements Disk {
       this.#change({ path, to: new Inode() })
     }
     return this.#file(this.#inode(path))
+  }
+
+  /** Takes whole pieces, and after a few of them no more. */
+  async openDirect(path: string): Promise<DirectFile> {
+    await this.#step()
+    const { write, close } = this.#file(this.#inode(path))
+    let writes = 0
+    return {
+      takes: (bytes) => bytes.length - (bytes.length % PIECE_BYTES),
+      write: (...what) => (++writes > TAKEN_WRITES ? Promise.reject(failure('EINVAL')) : write(...what)),
+      close,
+    }
   }
 
   #file(inode: Inode): DiskFile {

@@ -2,9 +2,11 @@ import { type SharePath, peerIdFromKey } from '@harddrive-party/protocol'
 import { encode as encodeCbor } from 'cbor-x'
 import * as fc from 'fast-check'
 import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
 import { link, readFile, readdir, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { type Disk, systemDisk } from '../../src/adapters/system/disk.ts'
 import { type PartialFile, type PartialOwner, decodeRecord, openPartial } from '../../src/adapters/transfers/partial-file.ts'
 import { MAX_READ_BYTES } from '@harddrive-party/protocol'
 import { temporaryDirectory } from '../support/transfer-fakes.ts'
@@ -111,4 +113,62 @@ test('a record is whole or nothing', () => {
       expect(decodeRecord(sealed)).toBeUndefined()
     }),
   )
+})
+
+/** The disk with a way past its memory that takes even numbers of bytes. */
+function directDisk(outcome: 'whole' | 'short' | NodeJS.ErrnoException): { disk: Disk; written: { offset: number; length: number; position: number }[]; closed: () => number } {
+  const written: { offset: number; length: number; position: number }[] = []
+  let closed = 0
+  const openDirect: Disk['openDirect'] = async (path) => {
+    const file = await systemDisk.open(path, constants.O_WRONLY)
+    return {
+      takes: (bytes) => bytes.length - (bytes.length % 2),
+      write: async (bytes, offset, length, position) => {
+        written.push({ offset, length, position })
+        if (outcome instanceof Error) throw outcome
+        return file.write(bytes, offset, outcome === 'short' ? Math.min(length, 1000) : length, position)
+      },
+      close: async () => {
+        closed++
+        await file.close()
+      },
+    }
+  }
+  return { disk: { ...systemDisk, openDirect }, written, closed: () => closed }
+}
+
+function failure(code: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(code), { code })
+}
+
+async function placeTwoRanges(disk: Disk): Promise<Buffer> {
+  const mine = await owner()
+  const partial = await openPartial(mine, { ...VERSION, size: MAX_READ_BYTES + 7 }, disk)
+  await writeRange(partial)
+  await partial.record()
+  await writeRange(partial)
+  return readFile(await partial.place(join(mine.downloadDirectory, 'b')))
+}
+
+const TWO_RANGES = Buffer.concat([Buffer.alloc(MAX_READ_BYTES, 1), Buffer.alloc(7, 2)])
+
+test('what may go past the memory of the system does, and the rest of it follows', async () => {
+  for (const outcome of ['whole', 'short'] as const) {
+    const { disk, written, closed } = directDisk(outcome)
+    expect((await placeTwoRanges(disk)).equals(TWO_RANGES)).toBe(true)
+    expect(written).toEqual([{ offset: 0, length: MAX_READ_BYTES, position: 0 }, { offset: 0, length: 6, position: MAX_READ_BYTES }])
+    expect(closed()).toBe(1)
+  }
+})
+
+test('a disk that refuses that way once is written to as usual from then on', async () => {
+  const { disk, written, closed } = directDisk(failure('EINVAL'))
+  expect((await placeTwoRanges(disk)).equals(TWO_RANGES)).toBe(true)
+  expect(written).toHaveLength(1)
+  expect(closed()).toBe(1)
+})
+
+test('a full disk is a full disk by that way too', async () => {
+  const { disk } = directDisk(failure('ENOSPC'))
+  await expect(placeTwoRanges(disk)).rejects.toMatchObject({ code: 'disk-full' })
 })

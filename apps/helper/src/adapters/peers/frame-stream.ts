@@ -1,4 +1,5 @@
 import { CodedError } from '@harddrive-party/protocol'
+import { copyBytes } from '../system/part-memory.ts'
 import type { PeerStream } from './transport.ts'
 
 /**
@@ -39,7 +40,7 @@ export class FrameStream {
     while (filled < into.length) {
       if (this.#from < this.#to) {
         const take = Math.min(into.length - filled, this.#to - this.#from)
-        into.set(this.#pending.subarray(this.#from, this.#from + take), filled)
+        copyBytes(this.#pending.subarray(this.#from, this.#from + take), into, filled)
         this.#from += take
         filled += take
         continue

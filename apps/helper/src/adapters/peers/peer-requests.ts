@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import {
   CodedError, MAX_PAGE_ENTRIES, MAX_PAGE_FRAME_BYTES, MAX_READ_BYTES, MAX_SMALL_FRAME_BYTES, MAX_WAITS_PER_READ, compareTreeOrder, decodeAnswer, encodeRequest,
   isBelow, parentOf,
 } from '@harddrive-party/protocol'
 import type { ChangedRequest, Entry, ErrorCode, GossipRequest, IntroduceRequest, ListPage, ListRequest, OfferNewsRequest, OfferRequest, PeerAnswer, PeerRequest, SharePath } from '@harddrive-party/protocol'
 import { PieceSize } from '../../core/transfers/piece-size.ts'
+import { hashPart } from '../transfers/part-hash.ts'
 import { FrameStream } from './frame-stream.ts'
 import type { PeerConnection, PeerStream } from './transport.ts'
 
@@ -86,7 +86,7 @@ export async function requestRead(connection: PeerConnection, wanted: ReadArgume
     if (expect !== undefined && (size !== expect.size || mtime !== expect.mtime)) throw badAnswer('it sends another file than the one asked for')
     if (header.start !== start) throw badAnswer('it sends another part than the one asked for')
     if (length !== Math.max(0, Math.min(end, size) - start)) throw new CodedError('wrong-length', 'it sends more or less than was asked for')
-    const hash = createHash('sha256')
+    const hash = hashPart(into.subarray(0, length), false)
     // What is taken at a time is also how often progress is seen.
     const pieces = new PieceSize()
     for (let filled = 0; filled < length;) {
@@ -95,16 +95,20 @@ export async function requestRead(connection: PeerConnection, wanted: ReadArgume
       const count = await frames.readExactly(chunk)
       if (count < chunk.length) throw new CodedError('wrong-length', 'it ended before sending what it had promised')
       pieces.took(performance.now() - began)
-      hash.update(chunk)
       filled += count
+      hash.reach(filled)
       options.onBytes?.(count)
     }
     const trailer = await readAnswer(frames, 'sent', MAX_SMALL_FRAME_BYTES)
     if (trailer.bytes !== length) throw new CodedError('wrong-length', 'it says that it sent another amount than what arrived')
-    if (!hash.digest().equals(trailer.hash)) throw new CodedError('hash-mismatch', 'what arrived is not what was sent')
+    if (!isSameHash(await hash.digest(), trailer.hash)) throw new CodedError('hash-mismatch', 'what arrived is not what was sent')
     await expectEnd(frames)
     return { size, mtime, start, length }
   })
+}
+
+function isSameHash(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
 }
 
 /** @returns the time to the answer in milliseconds @throws CodedError as `requestList` */

@@ -2,7 +2,6 @@ import {
   type BundleRequest, type ChangedRequest, CodedError, type GossipRequest, type IntroduceRequest, type OfferNewsRequest, type OfferRequest, MAX_REQUEST_FRAME_BYTES, MAX_STREAMS_PER_PEER, type PeerAnswer, type PeerId, type PeerRequest, REQUEST_TIMEOUT_MS, type ReadRequest,
   type SharePath, type ThumbnailRequest, decodeRequest, encodeAnswer,
 } from '@harddrive-party/protocol'
-import { createHash } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import { type ShareView, shareAt } from '../../core/share-view.ts'
 import { type UploadLimits, UPLOAD_LIMITS } from '../../core/transfers/upload-scheduler.ts'
@@ -10,6 +9,7 @@ import type { UploadPeerStatus, UploadStatus } from '../../network/network-api.t
 import { type Clock, systemClock } from '../system/drive.ts'
 import { sendBundle } from '../transfers/bundle-sender.ts'
 import { FrameStream } from './frame-stream.ts'
+import { hashPart } from '../transfers/part-hash.ts'
 import { createRangeHasher } from '../transfers/range-hasher.ts'
 import { type Pacer, openPacer } from '../transfers/pacer.ts'
 import type { Visibility } from '../shares/share-index.ts'
@@ -327,16 +327,18 @@ function waitingRead(connection: PeerConnection, path: SharePath, frames: FrameS
 
 async function sendRange(path: SharePath, frames: FrameStream, { size, mtime, start, bytes }: RangeLease, slot: UploadTurn): Promise<void> {
   await frames.writeFrame(encodeAnswer({ type: 'data', size, mtime, start, length: bytes.length }))
-  const hash = createHash('sha256')
+  const hash = hashPart(bytes, true)
+  let sent = 0
   let before: Uint8Array | undefined
   await slot.send(frames.stream, bytes, (piece) => {
     // A piece counts once the next one is on its way, which is when the peer has taken it.
     if (before !== undefined) slot.sent(path, before.length)
     before = piece
-    hash.update(piece)
+    sent += piece.length
+    hash.reach(sent)
   })
   slot.sent(path, before?.length ?? 0)
-  await frames.writeFrame(encodeAnswer({ type: 'sent', bytes: bytes.length, hash: hash.digest() }))
+  await frames.writeFrame(encodeAnswer({ type: 'sent', bytes: bytes.length, hash: await hash.digest() }))
 }
 
 /** The peer is gone or has lost interest: nothing is left to be said on this stream. */

@@ -3,6 +3,7 @@ import { type Stats, constants } from 'node:fs'
 import { type FileHandle, lstat, open, realpath } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { systemCode } from '../system/disk-error.ts'
+import { givePart, isPart, takePart } from '../system/part-memory.ts'
 import type { ListOptions, ShareIndexReader, Visibility } from './share-index.ts'
 
 /**
@@ -160,7 +161,8 @@ class BufferPool {
 
   take(bytes: number): { buffer: Buffer; release: () => void } {
     if (bytes <= POOLED_BYTES) return { buffer: Buffer.allocUnsafeSlow(bytes), release: () => {} }
-    const buffer = this.#idle.pop() ?? Buffer.allocUnsafeSlow(MAX_READ_BYTES)
+    const part = takePart()
+    const buffer = part === undefined ? (this.#idle.pop() ?? Buffer.allocUnsafeSlow(MAX_READ_BYTES)) : Buffer.from(part.buffer, part.byteOffset, part.length)
     this.#inUse++
     let released = false
     return {
@@ -169,7 +171,8 @@ class BufferPool {
         if (released) return
         released = true
         this.#inUse--
-        this.#idle.push(buffer)
+        if (isPart(buffer)) givePart(buffer)
+        else this.#idle.push(buffer)
         if (this.#inUse === 0) this.#idle.length = Math.min(this.#idle.length, IDLE_BUFFERS)
       },
     }

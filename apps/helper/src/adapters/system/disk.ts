@@ -1,4 +1,5 @@
 import { type FileHandle, link, lstat, mkdir, open, readFile, realpath, rename, rm, rmdir, unlink } from 'node:fs/promises'
+import { type DirectFile, openDirect } from './direct-file.ts'
 
 /** What downloads need of a file system: the real one, or in tests one that loses power. Decides nothing. */
 
@@ -20,6 +21,8 @@ export interface FoundFile {
 export interface Disk {
   /** @param flags of `node:fs` constants */
   open(path: string, flags: number, mode?: number): Promise<DiskFile>
+  /** For writing a file of this size past the system's memory; undefined = there is no such way, or it is of no use. Never rejects. */
+  openDirect(path: string, size: number): Promise<DirectFile | undefined>
   link(existing: string, path: string): Promise<void>
   lstat(path: string): Promise<FoundFile>
   /** @returns with `recursive` the first directory made, if any */
@@ -73,4 +76,4 @@ async function syncOnce(directory: string): Promise<void> {
   }
 }
 
-export const systemDisk: Disk = { open, link, lstat, mkdir, readFile, realpath, rename, rm, rmdir, unlink, syncDirectory }
+export const systemDisk: Disk = { open, openDirect, link, lstat, mkdir, readFile, realpath, rename, rm, rmdir, unlink, syncDirectory }

@@ -3,6 +3,8 @@
  * stays near what they contain.
  */
 
+import { copyBytes } from '../system/part-memory.ts'
+
 const SMALL_BLOCK_BYTES = 4 * 1024
 const BLOCK_BYTES = 64 * 1024
 
@@ -86,7 +88,7 @@ export class ReceivedBytes {
     let block = blocks[0]
     while (block !== undefined && filled < into.length) {
       const part = block.bytes.subarray(block.from, Math.min(block.to, block.from + into.length - filled))
-      into.set(part, filled)
+      copyBytes(part, into, filled)
       filled += part.length
       block.from += part.length
       if (block.from === block.to) blocks.shift()

@@ -1,6 +1,7 @@
 /** One stream of a TCP connection, from the application's side. Which lane carries it and when it may send is up to its connection. */
 import { CodedError, type LaneFrame } from '@harddrive-party/protocol'
 import type { PeerStream } from '../peers/transport.ts'
+import { copyBytes } from '../system/part-memory.ts'
 import { ReceivedBytes } from './received-bytes.ts'
 
 /** What a stream needs of its connection. */
@@ -220,7 +221,7 @@ export class TcpStream implements PeerStream {
     const room = reader.into.length - reader.filled
     const direct = piece.length <= room ? piece : piece.subarray(0, room)
     if (direct.length > 0) {
-      reader.into.set(direct, reader.filled)
+      copyBytes(direct, reader.into, reader.filled)
       reader.filled += direct.length
       if (!received.pass(direct.length)) return false
     }

@@ -1,4 +1,4 @@
-import { CodedError, type ErrorCode, MAX_READ_BYTES, type PeerId, READS_IN_FLIGHT } from '@harddrive-party/protocol'
+import { CodedError, type ErrorCode, type PeerId, READS_IN_FLIGHT } from '@harddrive-party/protocol'
 import { resolve } from 'node:path'
 import { RateMeter } from '../../core/rate-meter.ts'
 import type { FileJob, NetworkEvent, PartialData } from '../../network/network-api.ts'
@@ -81,7 +81,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
   let downloadDirectory = resolve(options.downloadDirectory)
   const jobs = new Map<string, RunningJob>()
   const slots = new Map<PeerId, { readonly reads: Slots; jobs: number }>()
-  const buffers = new BufferPool(MAX_BUFFERS, MAX_READ_BYTES)
+  const buffers = new BufferPool(MAX_BUFFERS)
   const busy = new Map<PeerConnection, number>()
   /** The last user of each partial file: two jobs never write into one. */
   const partials = new Map<string, Promise<void>>()

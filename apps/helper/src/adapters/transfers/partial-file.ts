@@ -7,6 +7,7 @@ import { basename, dirname, join } from 'node:path'
 import { FileFetch, bitmapLength, rangeCount } from '../../core/transfers/file-fetch.ts'
 import { MAX_NAME_NUMBER, numberedName } from '../../core/numbered-name.ts'
 import { type Disk, type DiskFile, systemDisk } from '../system/disk.ts'
+import type { DirectFile } from '../system/direct-file.ts'
 import { systemCode, toDiskError } from '../system/disk-error.ts'
 import { PARTIAL_DIRECTORY, isInPlace, makeDirectories, partsBelow } from './download-path.ts'
 
@@ -112,9 +113,12 @@ export class PartialFile {
   readonly #paths: { directory: string; data: string; record: string }
   readonly #handle: DiskFile
   readonly #disk: Disk
+  /** The same file, where its bulk is written past the system's memory. */
+  readonly #direct: DirectFile | undefined
+  #isDirect: boolean
   #closing: Promise<void> | undefined
 
-  constructor(owner: PartialOwner, version: SourceVersion, files: { disk: Disk; handle: DiskFile }, found: { fetch: FileFetch; startedAgain: boolean }) {
+  constructor(owner: PartialOwner, version: SourceVersion, files: { disk: Disk; handle: DiskFile; direct: DirectFile | undefined }, found: { fetch: FileFetch; startedAgain: boolean }) {
     this.owner = owner
     this.version = version
     this.fetch = found.fetch
@@ -122,12 +126,14 @@ export class PartialFile {
     this.#paths = partialPaths(owner)
     this.#handle = files.handle
     this.#disk = files.disk
+    this.#direct = files.direct
+    this.#isDirect = files.direct !== undefined
   }
 
   /** @throws CodedError `disk-full`, `disk-error` */
   async write(bytes: Uint8Array, position: number): Promise<void> {
     try {
-      let from = 0
+      let from = await this.#writeDirect(bytes, position)
       while (from < bytes.length) {
         const { bytesWritten } = await this.#handle.write(bytes, from, bytes.length - from, position + from)
         if (bytesWritten === 0) throw new CodedError('disk-full', `nothing more can be written to ${this.#paths.data}`)
@@ -135,6 +141,20 @@ export class PartialFile {
       }
     } catch (error) {
       throw toDiskError(error, this.#paths.data)
+    }
+  }
+
+  /** @returns how many of the first bytes are written; the others are to be written as usual */
+  async #writeDirect(bytes: Uint8Array, position: number): Promise<number> {
+    const count = this.#isDirect ? (this.#direct?.takes(bytes, position) ?? 0) : 0
+    if (this.#direct === undefined || count === 0) return 0
+    try {
+      return (await this.#direct.write(bytes, 0, count, position)).bytesWritten
+    } catch (error) {
+      // It was let in and is refused now: this disk wants it otherwise.
+      if (systemCode(error) !== 'EINVAL') throw error
+      this.#isDirect = false
+      return 0
     }
   }
 
@@ -211,7 +231,7 @@ export class PartialFile {
 
   /** The data stays. Idempotent. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#handle.close())
+    return (this.#closing ??= Promise.all([this.#handle.close(), this.#direct?.close()]).then(() => undefined))
   }
 }
 
@@ -276,13 +296,13 @@ async function openOnce(owner: PartialOwner, version: SourceVersion, disk: Disk)
     const same = recorded !== undefined && recorded.size === version.size && recorded.mtime === version.mtime
     if (same) {
       const resumed = await resume(paths.data, new FileFetch(version.size, recorded.written), disk)
-      if (resumed !== undefined) return new PartialFile(owner, version, { disk, handle: resumed.handle }, { fetch: resumed.fetch, startedAgain: false })
+      if (resumed !== undefined) return new PartialFile(owner, version, { disk, handle: resumed.handle, direct: await disk.openDirect(paths.data, version.size) }, { fetch: resumed.fetch, startedAgain: false })
     }
     // The record goes first: a record without its data claims nothing, data under another's record would be a lie.
     await forgetRecord(paths.directory, paths.record, disk)
     await disk.rm(paths.data, { force: true })
     const handle = await disk.open(paths.data, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | NO_FOLLOW, 0o666)
-    return new PartialFile(owner, version, { disk, handle }, { fetch: new FileFetch(version.size), startedAgain: recorded !== undefined && !same })
+    return new PartialFile(owner, version, { disk, handle, direct: await disk.openDirect(paths.data, version.size) }, { fetch: new FileFetch(version.size), startedAgain: recorded !== undefined && !same })
   } catch (error) {
     throw toDiskError(error, paths.data)
   }

@@ -1,4 +1,5 @@
-import { CodedError } from '@harddrive-party/protocol'
+import { CodedError, MAX_READ_BYTES } from '@harddrive-party/protocol'
+import { givePart, isPart, takePart } from '../system/part-memory.ts'
 
 /** Bounds how many of something are used at once, first come first served. Knows nothing of what they are. */
 export class Slots {
@@ -37,28 +38,27 @@ export class Slots {
   }
 }
 
-/** Buffers of one size that are used again and again; at most `count` of them exist. */
+/** Buffers of MAX_READ_BYTES that are used again and again; at most `count` of them exist. */
 export class BufferPool {
   readonly #slots: Slots
-  readonly #size: number
   #spare: Uint8Array[] = []
 
-  constructor(count: number, size: number) {
+  constructor(count: number) {
     this.#slots = new Slots(count)
-    this.#size = size
   }
 
-  /** A buffer of exactly this many bytes, at most the pool's size; its content is left over from earlier. */
+  /** A buffer of exactly this many bytes, at most MAX_READ_BYTES; its content is left over from earlier. */
   async acquire(length: number, signal: AbortSignal): Promise<Uint8Array> {
     await this.#slots.acquire(signal)
     // A small file should not cost a large buffer; one taken from the pool is cut to what is wanted.
-    if (length <= this.#size / 16) return Buffer.allocUnsafe(length)
-    const buffer = this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#size)
+    if (length <= MAX_READ_BYTES / 16) return Buffer.allocUnsafe(length)
+    const buffer = takePart() ?? this.#spare.pop() ?? Buffer.allocUnsafeSlow(MAX_READ_BYTES)
     return buffer.subarray(0, length)
   }
 
   release(bytes: Uint8Array): void {
-    if (bytes.buffer.byteLength === this.#size && bytes.byteOffset === 0) this.#spare.push(new Uint8Array(bytes.buffer))
+    if (isPart(bytes)) givePart(bytes)
+    else if (bytes.buffer.byteLength === MAX_READ_BYTES && bytes.byteOffset === 0) this.#spare.push(new Uint8Array(bytes.buffer))
     this.#slots.release()
   }
 
