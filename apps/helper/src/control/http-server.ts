@@ -33,7 +33,7 @@ export interface ControlServer {
 /** @throws CodedError `bad-request` (not a loopback address), `address-in-use`, `not-allowed` */
 export async function openControlServer(options: ControlServerOptions): Promise<ControlServer> {
   const wanted = parseUiAddress(options.uiAddress)
-  const pairingCodes = createPairingCodes({ now: options.now ?? Date.now })
+  const pairingCodes = createPairingCodes({ now: options.now ?? Date.now, ...(options.now === undefined ? {} : { elapsed: options.now }) })
   // Requests have no guard before the port is known; nothing can arrive before that.
   let guard: HttpGuard = createHttpGuard(wanted.urlHost, wanted.port)
   const app = createWebApp(options, () => guard, (routes) => {

@@ -20,26 +20,31 @@ const MAX_CODES = 8
 const MAX_WRONG_TRIES = 5
 const TRIES_WINDOW_MS = 60 * 1000
 
-export function createPairingCodes({ now }: { now: () => number }): PairingCodes {
-  let codes: { code: string; role: DeviceRole; expiresAt: number }[] = []
+/**
+ * @param options.now the wall clock, only for what people are told
+ * @param options.elapsed milliseconds that pass however the wall clock is set: an old code must not come alive when it is set back
+ */
+export function createPairingCodes({ now, elapsed = () => performance.now() }: { readonly now: () => number; readonly elapsed?: () => number }): PairingCodes {
+  let codes: { code: string; role: DeviceRole; endsAt: number }[] = []
   let wrongTries: number[] = []
+  const stillGood = () => codes.filter(({ endsAt }) => endsAt > elapsed())
   return {
     create: (role) => {
-      const made = { code: pairingCodeFromBytes(randomBytes(PAIRING_CODE_BYTES)), role, expiresAt: now() + PAIRING_CODE_LIFETIME_MS }
-      codes = [...codes.filter(({ expiresAt }) => expiresAt > now()), made].slice(-MAX_CODES)
-      return { code: made.code, expiresAt: made.expiresAt }
+      const code = pairingCodeFromBytes(randomBytes(PAIRING_CODE_BYTES))
+      codes = [...stillGood(), { code, role, endsAt: elapsed() + PAIRING_CODE_LIFETIME_MS }].slice(-MAX_CODES)
+      return { code, expiresAt: now() + PAIRING_CODE_LIFETIME_MS }
     },
     redeem: (isFor) => {
-      wrongTries = wrongTries.filter((at) => at > now() - TRIES_WINDOW_MS)
+      wrongTries = wrongTries.filter((at) => at > elapsed() - TRIES_WINDOW_MS)
       if (wrongTries.length >= MAX_WRONG_TRIES) return 'limited'
-      codes = codes.filter(({ expiresAt }) => expiresAt > now())
+      codes = stillGood()
       const used = codes.filter(({ code }) => isFor(code))
       const [first] = used
       if (first !== undefined) {
         codes = codes.filter((candidate) => !used.includes(candidate))
         return { role: first.role }
       }
-      wrongTries.push(now())
+      wrongTries.push(elapsed())
       if (wrongTries.length >= MAX_WRONG_TRIES) codes = []
       return 'wrong'
     },

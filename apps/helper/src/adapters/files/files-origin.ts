@@ -26,6 +26,7 @@ export interface FilesOriginOptions {
   ) => Promise<Uint8Array>
   /** A checked picture of a peer's image. */
   readonly readThumbnail: ReadThumbnail
+  /** Milliseconds that pass however the wall clock is set. Absent = `performance.now`. */
   readonly now?: () => number
   readonly log: (level: 'info' | 'warn', message: string, details?: object) => void
 }
@@ -76,7 +77,7 @@ const NOBODY: GrantHolder = { deviceId: null, door: null }
 
 /** @throws CodedError `address-in-use` when no port can be had */
 export async function openFilesOrigin(options: FilesOriginOptions): Promise<FilesOrigin> {
-  const now = options.now ?? Date.now
+  const now = options.now ?? (() => performance.now())
   const grants = new Map<string, Grant>()
   let host = ''
   const listener = (isLan: boolean) => (request: IncomingMessage, response: ServerResponse) => {

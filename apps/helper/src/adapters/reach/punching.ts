@@ -189,10 +189,15 @@ class OpenPunching implements Punching {
   #start(target: PunchTarget, waiter: (outcome: PunchOutcome) => void): Run {
     const { keyHash, candidates, nat, knockSecret, eager } = target
     const { own, secrets, lowTtl, patienceMs, place, makePuncher = (facts) => new Puncher(facts) } = this.#options
+    const clock = this.#clock
     const puncher = makePuncher({
       own: own(), theirs: { ...(nat ?? UNKNOWN_NAT), candidates }, keyHashes: { ours: this.#selfHash, theirs: Buffer.from(keyHash, 'hex') },
       secrets: { ours: secrets(), theirs: knockSecret }, budget: this.#budget, random: Math.random, randomBytes, hmac,
-      unixOffsetMs: Date.now() - this.#clock.now(), loopback: place().loopbackOnly, eager,
+      // Looked at for each packet: somebody may set the clock, or the machine may sleep.
+      get unixOffsetMs() {
+        return Date.now() - clock.now()
+      },
+      loopback: place().loopbackOnly, eager,
       ...(lowTtl === undefined ? {} : { lowTtl }), ...(patienceMs === undefined ? {} : { patienceMs }),
     })
     const run: Run = {

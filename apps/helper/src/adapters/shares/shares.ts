@@ -170,7 +170,7 @@ class Registry {
 
   makeShare(root: SharedDirectory, generation: Generation | undefined): Share {
     const share: Share = {
-      root, state: 'scanning', counts: generation ?? NOTHING, scannedAt: generation?.scannedAt ?? null, progress: null, reportedAt: 0,
+      root, state: 'scanning', counts: generation ?? NOTHING, scannedAt: generation?.scannedAt ?? null, progress: null, reportedAt: -Infinity,
       upkeep: openShareUpkeep({
         ...this.#options.upkeep,
         directory: root.directory,
@@ -228,7 +228,7 @@ class Registry {
     if (share.state !== 'scanning') return
     share.progress = counts
     if (share.scannedAt === null) share.counts = counts
-    const now = Date.now()
+    const now = performance.now()
     if (now - share.reportedAt < PROGRESS_INTERVAL_MS) return
     share.reportedAt = now
     this.#report(share)

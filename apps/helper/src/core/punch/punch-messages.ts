@@ -34,7 +34,7 @@ export interface PunchOptions {
   readonly random: () => number
   /** Fresh random bytes for nonces, unpredictable. */
   readonly randomBytes: (count: number) => Uint8Array
-  /** Milliseconds since 1970 when the machine's clock was 0. */
+  /** Milliseconds since 1970 when the machine's clock was 0; another when the wall clock was set. */
   readonly unixOffsetMs: number
   readonly hmac?: Hmac
   /** Hops that a packet may travel to get out of our own NATs without reaching the peer's; default LOW_TTL. */
