@@ -62,5 +62,6 @@ export const BAD_ARGUMENTS = [
   ['addWish', { what: { kind: 'search', text: '', peerId: null, peerName: null } }, 'text'],
   ['addWish', { what: { kind: 'dream' } }, 'kind'],
   ['editWish', { wishId: 'w', priority: 'urgent' }, 'priority'],
+  ['editWish', { wishId: 'w', folder: '../up' }, 'folder'],
   ['wishMatches', { wishId: 'w', limit: 0 }, 'limit'],
 ] as const

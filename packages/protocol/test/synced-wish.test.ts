@@ -1,9 +1,10 @@
 import { type Arbitrary, anything, array, assert, boolean, constant, constantFrom, double, integer, maxSafeInteger, oneof, property, record, tuple } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  FIELDS, MAX_CLOCK_DRIFT_MS, type SyncedWish, type WishFields, WishClock, editWish, isSameWish, mergeWishes, newSyncedWish, parseStamp, parseSyncedWish, restampWish, stampTime,
+  FIELDS, MAX_CLOCK_DRIFT_MS, type SyncedWish, type WishFields, WishClock, completeWish, editWish, isSameWish, mergeWishes, newSyncedWish, parseStamp, parseSyncedWish, restampWish, stampTime,
   stampsOf, valuesOf,
 } from '../src/control/index.ts'
+import type { SharePath } from '../src/index.ts'
 import { search } from './wish-samples.ts'
 
 const stamp = tuple(integer({ min: 0, max: 3 }), integer({ min: 0, max: 2 }), integer({ min: 0, max: 2 }))
@@ -12,7 +13,7 @@ const written = <T>(value: Arbitrary<T>) => record({ at: stamp, value })
 const flag = written(boolean())
 const fields: Arbitrary<WishFields> = record({
   what: written(constantFrom(search('a'), search('b'))), paused: flag, priority: written(constantFrom('low', 'normal', 'high')),
-  repeat: flag, automatic: flag, removed: flag,
+  repeat: flag, automatic: flag, folder: written(constantFrom(null, 'Films' as SharePath)), removed: flag,
 })
 /** Few stamps, so that many are equal, also with different values. */
 const wish: Arbitrary<SyncedWish> = record({ id: constant('w'), addedAt: integer({ min: 0, max: 3 }), fields })
@@ -101,6 +102,17 @@ describe('reading a stored wish', () => {
 
   test('takes back what was written', () => {
     expect(parseSyncedWish(JSON.parse(JSON.stringify(good)))).toEqual({ ok: true, value: good })
+  })
+
+  test('takes back what was written before wishes had folders, and any folder wins over none', () => {
+    const { folder: _none, ...fields } = good.fields
+    const old = { ...good, fields } as SyncedWish
+    const read = parseSyncedWish(JSON.parse(JSON.stringify(old)))
+    expect(read).toEqual({ ok: true, value: completeWish(old) })
+    expect(valuesOf(completeWish(old))).toEqual(valuesOf(good))
+    expect(completeWish(good)).toBe(good)
+    const edited = editWish(good, { folder: 'Films' as SharePath }, new WishClock('1'.repeat(16)), 9)
+    expect(valuesOf(mergeWishes(completeWish(old), edited)).folder).toBe('Films')
   })
 
   test.each([

@@ -151,4 +151,17 @@ export function wishesContract(fixture: () => WishesFixture): void {
     expect(fired?.status).toMatchObject({ state: 'watching', matches: 0 })
     expect((await api.snapshot()).transfers.some(({ path }) => path.endsWith(name))).toBe(true)
   })
+
+  it('puts what a wish fetches into its folder', async () => {
+    const { api, endlessFile, peerId } = fixture()
+    await api.snapshot()
+    const { wishId } = await api.addWish({ what: { kind: 'path', peerId, peerName: 'x', path: endlessFile, isDirectory: false, size: null }, folder: 'Found/Here' as SharePath, paused: true })
+    expect(await wish(wishId)).toMatchObject({ folder: 'Found/Here', paused: true })
+    expect((await api.editWish({ wishId, folder: null })).folder).toBeNull()
+    await api.editWish({ wishId, folder: 'Found/There' as SharePath })
+    await api.editWish({ wishId, paused: false })
+    const target = await until(async () => (await api.snapshot()).transfers.find(({ transferId }) => transferId === wishId)?.target ?? undefined)
+    expect(target.replaceAll('\\', '/')).toMatch(/\/Found\/There\/[^/]+$/)
+    await api.removeWish({ wishId })
+  })
 }

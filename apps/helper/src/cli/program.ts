@@ -228,6 +228,7 @@ function addWishOptions(command: Command): Command {
     .option('--pause', 'do nothing about it for now')
     .option('--resume', 'undo --pause')
     .addOption(new Option('--priority <priority>', 'before all others, or after them').choices(['high', 'normal', 'low']))
+    .option('--into <folder>', 'where it lands, below the download folder; "." is that itself')
 }
 
 function addWishCommands(wish: Command, helper: Act): void {
@@ -237,7 +238,7 @@ function addWishCommands(wish: Command, helper: Act): void {
     .addHelpText('after', '\nExamples:\n  $ hdp wish add --search "blue train *.flac" --automatic\n  $ hdp wish add brave-otter/Films/Later.mkv\n\n--json: {id}')
     .action(helper((session, target: string | undefined, options: WishOptions) => addWish(session, target, options)))
   wish.command('list').description('List your wishes.')
-    .addHelpText('after', '\n--json: [{id, kind, peer, path or search, repeat, automatic, paused, priority, addedAt, state, matches, taken, reason?}]')
+    .addHelpText('after', '\n--json: [{id, kind, peer, path or search, repeat, automatic, paused, priority, folder, addedAt, state, matches, taken, reason?}]')
     .action(helper((session) => listWishes(session)))
   addWishOptions(wish.command('edit <wish>')).description('Change a wish.')
     .option('--search <text>', 'look for something else')

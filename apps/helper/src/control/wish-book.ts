@@ -196,7 +196,7 @@ class OpenWishBook implements WishBook {
 
   /** A wish for a path, and the transfer that it is carried out by. */
   async #carryOut({ wish: { id }, removedAt, wish }: HubRow, before?: HubRow): Promise<void> {
-    const { what, paused, priority } = valuesOf(wish)
+    const { what, paused, priority, folder } = valuesOf(wish)
     if (what.kind !== 'path') return
     const transfer = this.#transfers.get(id)
     const hasEnded = transfer === undefined || ['done', 'failed', 'cancelled'].includes(transfer.state)
@@ -213,7 +213,14 @@ class OpenWishBook implements WishBook {
     if (this.#options.peers.info(what.peerId) === undefined) {
       return this.#setStatus(id, { state: 'refused', reason: { code: 'not-found', message: 'there is no such peer' }, matches: 0, taken: 0 })
     }
-    const added = this.#options.transfers.add({ peerId: what.peerId, path: what.path, id })
+    let added
+    try {
+      added = this.#options.transfers.add({ peerId: what.peerId, path: what.path, id, ...(folder === null ? {} : { folder }) })
+    } catch (error) {
+      // Nothing can be put into that folder.
+      if (!(error instanceof CodedError)) throw error
+      return this.#setStatus(id, { state: 'refused', reason: CodedError.toReason(error), matches: 0, taken: 0 })
+    }
     // Somebody else wished for the same: one of the two is enough.
     if (added.transferId === id) {
       this.#place(id, priority)
@@ -275,16 +282,28 @@ class OpenWishBook implements WishBook {
     const puts: Promise<void>[] = []
     for (const entry of fresh.slice(0, Math.max(0, MAX_MATCHES - known.size))) {
       const { path, isDirectory, size } = entry
-      const match: FoundMatch = { key: matchKeyOf(entry), answer: isAutomatic ? 'taken' : 'none', match: { peerId, path, isDirectory, size, foundAt: now() } }
-      if (isAutomatic) this.#download(row, match)
-      puts.push(kept.putFound(id, match))
+      const match: FoundMatch = { key: matchKeyOf(entry), answer: 'none', match: { peerId, path, isDirectory, size, foundAt: now() } }
+      const isTaken = isAutomatic && this.#tryToDownload(row, match)
+      puts.push(kept.putFound(id, isTaken ? { ...match, answer: 'taken' } : match))
     }
     await Promise.all(puts)
     await this.#count(id)
   }
 
-  #download({ wish: { fields: { priority } } }: HubRow, { match: { peerId, path } }: FoundMatch): void {
-    this.#place(this.#options.transfers.add({ peerId, path }).transferId, priority.value)
+  #download({ wish }: HubRow, { match: { peerId, path } }: FoundMatch): void {
+    const { priority, folder } = valuesOf(wish)
+    this.#place(this.#options.transfers.add({ peerId, path, ...(folder === null ? {} : { folder }) }).transferId, priority)
+  }
+
+  /** @returns false where nothing can be put into the wish's folder: then the person has to look at it */
+  #tryToDownload(row: HubRow, match: FoundMatch): boolean {
+    try {
+      this.#download(row, match)
+      return true
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error
+      return false
+    }
   }
 
   /** Says how a search stands. */

@@ -16,7 +16,7 @@ async function run(...words: string[]): Promise<{ calls: [string, unknown][]; li
   const limits: LimitsInfo = { settings: { ...DEFAULT_LIMITS, rules: [{ days: [1], from: '08:00', to: '18:00', up: 50_000, down: null }] }, peers: [], now: { up: null, down: null, rule: null } }
   const answers: Record<string, unknown> = {
     snapshot: { peers: [OTTER], shares: [SHARE], limits, access: { groups: [FAMILY], audiences: [] }, uploadPeers: [] },
-    setLimits: limits, setPeerLimits: limits, setAudience: { groups: [FAMILY], audiences: [] }, addGroup: FAMILY, changeGroup: FAMILY, addShare: { ...SHARE, state: 'scanning', files: 0, bytes: 0 },
+    setLimits: limits, setPeerLimits: limits, setAudience: { groups: [FAMILY], audiences: [] }, addGroup: FAMILY, changeGroup: FAMILY, addShare: { ...SHARE, state: 'scanning', files: 0, bytes: 0 }, addWish: { wishId: 'w' },
   }
   const api = new Proxy({}, { get: (_target, method: string) => async (args: unknown) => {
     if (method !== 'snapshot') calls.push([method, args])
@@ -42,6 +42,7 @@ describe('hdp limits', () => {
     [['share', 'add', '/music', '--to', 'Family'], ['addShare', { directory: '/music', audience: { peers: [], groups: ['g1'] } }]],
     [['group', 'add', 'Work', 'brave-otter'], ['addGroup', { name: 'Work', members: [OTTER.peerId] }]],
     [['group', 'leave', 'Family', 'brave-otter'], ['changeGroup', { groupId: 'g1', members: [] }]],
+    [['wish', 'add', '--search', 'blue', '--into', 'Music/New'], ['addWish', { what: { kind: 'search', text: 'blue', peerId: null, peerName: null }, folder: 'Music/New' }]],
     [['group', 'remove', 'Family'], ['removeGroup', { groupId: 'g1' }]],
   ] as const)('%j', async (words, call) => {
     expect((await run(...words)).calls).toEqual([call])

@@ -79,7 +79,7 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     emit,
     peers: () => [...peers.values()],
     search: (id, text) => (world.failing ? [] : listTree(libraries.get(id) ?? [], { search: text, recursive: true, limit: 50 }).entries.filter(({ isDirectory }) => !isDirectory)),
-    download: (id, path, wishId) => void transfers.add(id, path, wishId),
+    download: (id, path, wishId, folder) => void transfers.add(id, path, wishId, { folder }),
     cancel: transfers.cancel,
     isRunning: (id) => transfers.all().some(({ transferId, state }) => transferId === id && !['done', 'failed', 'cancelled'].includes(state)),
   })
@@ -108,12 +108,12 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
   function startBusy() {
     const [first, second] = world.peers
     if (first === undefined || second === undefined) return
-    transfers.add(first.info.peerId, 'Films/Sintel (2010).mkv' as SharePath, undefined, 0.42)
-    transfers.add(first.info.peerId, 'Music/Lena Okafor' as SharePath, undefined, 0.68)
-    transfers.add(second.info.peerId, 'Films/Super 8 transfers' as SharePath, undefined, 0.1)
-    transfers.add(first.info.peerId, 'Photos/2026 Workshop' as SharePath, undefined, 1)
+    transfers.add(first.info.peerId, 'Films/Sintel (2010).mkv' as SharePath, undefined, { start: 0.42 })
+    transfers.add(first.info.peerId, 'Music/Lena Okafor' as SharePath, undefined, { start: 0.68 })
+    transfers.add(second.info.peerId, 'Films/Super 8 transfers' as SharePath, undefined, { start: 0.1 })
+    transfers.add(first.info.peerId, 'Photos/2026 Workshop' as SharePath, undefined, { start: 1 })
     const away = world.peers[3]
-    if (away !== undefined) transfers.add(away.info.peerId, 'Music/Mixtape for the long drive.mp3' as SharePath, undefined, 0.2)
+    if (away !== undefined) transfers.add(away.info.peerId, 'Music/Mixtape for the long drive.mp3' as SharePath, undefined, { start: 0.2 })
     uploads = [
       { peerId: first.info.peerId, peerName: first.info.name, path: 'Photos/2025 Azores/IMG_12.jpg' as SharePath, bytes: 3_100_000, bytesPerSecond: 4_100_000 },
       { peerId: second.info.peerId, peerName: second.info.name, path: 'Music/Mixtape for the long drive.mp3' as SharePath, bytes: 41_000_000, bytesPerSecond: 900_000 },

@@ -5,8 +5,8 @@ import { type MockNode, filesBelow } from './mock-library.ts'
 /** Pretended downloads: they progress with time, wait for peers that are away, and end. */
 export interface MockTransfers {
   all(): TransferInfo[]
-  /** @param start share of it that is there already, 0 to 1 */
-  add(peerId: PeerId, path: SharePath, id?: string, start?: number): string
+  /** @param how `start`: the share of it that is there already, 0 to 1; `folder`: below the download folder */
+  add(peerId: PeerId, path: SharePath, id?: string, how?: { readonly start?: number; readonly folder?: SharePath | null }): string
   cancel(transferId: string): void
   retry(transferId: string): void
   clearFinished(): void
@@ -37,6 +37,7 @@ const TICK_MS = 500
 export function openMockTransfers({ emit, node, peer, directory, pauseOf }: Surroundings): MockTransfers {
   const transfers = new Map<string, TransferInfo>()
   const byWish = new Map<string, string>()
+  const folders = new Map<string, SharePath>()
   const parts = new Map<string, Map<string, 'paused' | 'cancelled'>>()
   let count = 0
   const timer = setInterval(() => advance(TICK_MS), TICK_MS)
@@ -76,7 +77,7 @@ export function openMockTransfers({ emit, node, peer, directory, pauseOf }: Surr
     if (source === undefined) return ended(transfer, 'failed', 'not-found', 'it is not there any more')
     const running: TransferInfo = {
       ...transfer, state: 'running', reason: null, wait: null, total: source.size, isDirectory: source.children !== null,
-      target: `${directory()}/${owner.name}/${source.name}`, bytesPerSecond: 9_000_000 + (source.size % 7) * 1_400_000,
+      target: `${directory()}/${folders.get(transfer.transferId) ?? owner.name}/${source.name}`, bytesPerSecond: 9_000_000 + (source.size % 7) * 1_400_000,
     }
     return moved(running, transfer.bytes)
   }
@@ -119,7 +120,7 @@ export function openMockTransfers({ emit, node, peer, directory, pauseOf }: Surr
       for (const transfer of transfers.values()) if (transfer.endedAt === null) put(begin(transfer))
     },
     all: () => [...transfers.values()],
-    add(peerId, path, id, start = 0) {
+    add(peerId, path, id, { start = 0, folder = null } = {}) {
       const known = id === undefined ? undefined : byWish.get(id)
       if (known !== undefined) return known
       const twin = [...transfers.values()].find((other) => other.peerId === peerId && other.path === path && other.endedAt === null)
@@ -127,6 +128,7 @@ export function openMockTransfers({ emit, node, peer, directory, pauseOf }: Surr
       count += 1
       const transferId = id ?? `transfer-${count}`
       if (id !== undefined) byWish.set(id, transferId)
+      if (folder !== null) folders.set(transferId, folder)
       const source = node(peerId, path)
       put(begin({
         transferId, peerId, peerName: peer(peerId)?.name ?? '', path, isDirectory: null, state: 'queued', reason: null, bytes: Math.round((source?.size ?? 0) * start),

@@ -16,7 +16,7 @@ interface Surroundings {
   emit(change: ControlChange): void
   peers(): readonly PeerInfo[]
   search(peerId: PeerId, text: string): readonly Entry[]
-  download(peerId: PeerId, path: SharePath, id?: string): void
+  download(peerId: PeerId, path: SharePath, id: string | undefined, folder: SharePath | null): void
   cancel(transferId: string): void
   isRunning(transferId: string): boolean
 }
@@ -50,7 +50,7 @@ export function openMockWishes({ emit, peers, search, download, cancel, isRunnin
   }
 
   function act({ wish, removedAt }: HubRow): void {
-    const { what, paused } = valuesOf(wish)
+    const { what, paused, folder } = valuesOf(wish)
     const { id } = wish
     if (removedAt !== null) {
       if (isRunning(id)) cancel(id)
@@ -59,13 +59,13 @@ export function openMockWishes({ emit, peers, search, download, cancel, isRunnin
       count(id)
     } else if (!peers().some(({ peerId }) => peerId === what.peerId)) setStatus(id, { state: 'refused', reason: { code: 'not-found', message: 'there is no such peer' } })
     else if (!paused) {
-      download(what.peerId, what.path, id)
+      download(what.peerId, what.path, id, folder)
       setStatus(id, { state: 'transfer' })
     }
   }
 
   function lookFor(id: string): void {
-    const { what, automatic } = valuesOf(rowOf(id).wish)
+    const { what, automatic, folder } = valuesOf(rowOf(id).wish)
     if (what.kind !== 'search') return
     const matches = found.get(id) ?? new Map<string, WishMatch & { answer: 'none' | 'taken' | 'dropped' }>()
     found.set(id, matches)
@@ -74,7 +74,7 @@ export function openMockWishes({ emit, peers, search, download, cancel, isRunnin
       for (const { path, size, isDirectory } of search(peerId, what.text)) {
         const matchId = `${path.slice(path.lastIndexOf('/') + 1)} ${size}`
         if (matches.has(matchId)) continue
-        if (automatic) download(peerId, path)
+        if (automatic) download(peerId, path, undefined, folder)
         matches.set(matchId, { matchId, peerId, peerName: name, path, size, isDirectory, foundAt: Date.now(), answer: automatic ? 'taken' : 'none' })
       }
     }
@@ -128,7 +128,7 @@ export function openMockWishes({ emit, peers, search, download, cancel, isRunnin
       for (const match of found.get(wishId)?.values() ?? []) {
         if (match.answer !== 'none' || (matchIds !== undefined && !matchIds.includes(match.matchId))) continue
         match.answer = accept ? 'taken' : 'dropped'
-        if (accept) download(match.peerId, match.path)
+        if (accept) download(match.peerId, match.path, undefined, valuesOf(rowOf(wishId).wish).folder)
         answered += 1
       }
       count(wishId)

@@ -172,7 +172,7 @@ export const useWishes = defineStore('wishes', () => {
   }
 
   /** @returns its id */
-  async function wantSearch(what: SearchTarget, how: Partial<Pick<WishValues, 'repeat' | 'automatic'>>): Promise<string> {
+  async function wantSearch(what: SearchTarget, how: Partial<Pick<WishValues, 'repeat' | 'automatic' | 'folder'>>): Promise<string> {
     const twin = searches.value.find((wish) => wish.what.kind === 'search' && wish.what.text === what.text && wish.what.peerId === what.peerId)
     if (twin !== undefined) {
       await change(twin.id, how)

@@ -23,6 +23,8 @@ export interface WishFields {
   readonly repeat: Written<boolean>
   /** Of a search: download what is found; else the person is asked. */
   readonly automatic: Written<boolean>
+  /** Where it lands, below the download folder; null = in that itself. Means something until the download has begun. */
+  readonly folder: Written<SharePath | null>
   /** A field like the others, so that taking it back is possible. */
   readonly removed: Written<boolean>
 }
@@ -64,10 +66,11 @@ export interface WishValues {
   readonly priority: WishPriority
   readonly repeat: boolean
   readonly automatic: boolean
+  readonly folder: SharePath | null
   readonly removed: boolean
 }
 
-const UNSAID: Omit<WishValues, 'what'> = { paused: false, priority: 'normal', repeat: false, automatic: false, removed: false }
+const UNSAID: Omit<WishValues, 'what'> = { paused: false, priority: 'normal', repeat: false, automatic: false, folder: null, removed: false }
 
 export function newSyncedWish(id: string, addedAt: number, values: Pick<WishValues, 'what'> & Partial<WishValues>, at: Stamp): SyncedWish {
   return { id, addedAt, fields: write({ ...UNSAID, ...values }, at) as WishFields }
@@ -81,10 +84,18 @@ export function editWish(wish: SyncedWish, values: Partial<WishValues>, clock: P
 }
 
 export function valuesOf({ fields }: SyncedWish): WishValues {
-  const { what, paused, priority, repeat, automatic, removed } = fields
+  const { what, paused, priority, repeat, automatic, folder, removed } = fields
   return {
-    what: what.value, paused: paused.value, priority: priority.value, repeat: repeat.value, automatic: automatic.value, removed: removed.value,
+    what: what.value, paused: paused.value, priority: priority.value, repeat: repeat.value, automatic: automatic.value, folder: folder.value, removed: removed.value,
   }
+}
+
+/** What nobody has ever written: older than every stamp. */
+export const UNWRITTEN_FOLDER: Written<null> = { at: '000000000000-0000-0000000000000000', value: null }
+
+/** A wish that was kept before wishes had folders. */
+export function completeWish(wish: SyncedWish): SyncedWish {
+  return (wish.fields as Partial<WishFields>).folder === undefined ? { ...wish, fields: { ...wish.fields, folder: UNWRITTEN_FOLDER } } : wish
 }
 
 /** Both copies in one: commutative, associative, idempotent. @returns one of the two where that one has it all */
@@ -118,7 +129,7 @@ export function restampWish(wish: SyncedWish, horizon: number, clock: Pick<WishC
   return late.length === 0 ? wish : { ...wish, addedAt: Math.min(wish.addedAt, stampTime(at)), fields: { ...wish.fields, ...(Object.fromEntries(late) as Partial<WishFields>) } }
 }
 
-export const FIELDS = ['what', 'paused', 'priority', 'repeat', 'automatic', 'removed'] as const satisfies readonly (keyof WishFields)[]
+export const FIELDS = ['what', 'paused', 'priority', 'repeat', 'automatic', 'folder', 'removed'] as const satisfies readonly (keyof WishFields)[]
 
 function write(values: Partial<WishValues>, at: Stamp): Partial<WishFields> {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { at, value }])) as Partial<WishFields>

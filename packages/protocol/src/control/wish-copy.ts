@@ -1,4 +1,4 @@
-import { type SyncedWish, editWish, isSameWish, mergeWishes, newSyncedWish, restampWish, stampsOf, type WishValues } from './synced-wish.ts'
+import { type SyncedWish, completeWish, editWish, isSameWish, mergeWishes, newSyncedWish, restampWish, stampsOf, type WishValues } from './synced-wish.ts'
 import { MAX_CLOCK_DRIFT_MS, WishClock, stampTime } from './wish-stamp.ts'
 import { FORGET_AFTER_MS } from './wish-hub.ts'
 import { MAX_SYNCED_BYTES, MAX_SYNCED_CHANGES, type WishStatus, type WishSyncPage, type WishSyncRequest } from './wishes-api.ts'
@@ -77,7 +77,8 @@ export class WishCopy {
 
   /** Takes in what another page of the same browser has stored. */
   absorb(rows: readonly CopyRow[]): void {
-    for (const row of rows) {
+    for (const kept of rows) {
+      const row = { ...kept, wish: completeWish(kept.wish) }
       const mine = this.#rows.get(row.wish.id)
       this.#see(row.wish)
       if (mine === undefined) this.#rows.set(row.wish.id, row)

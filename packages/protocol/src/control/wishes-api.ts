@@ -35,6 +35,8 @@ export interface WishChange {
   readonly priority?: WishPriority
   readonly repeat?: boolean
   readonly automatic?: boolean
+  /** Where it lands, below the download folder. */
+  readonly folder?: SharePath | null
 }
 
 export interface WishSyncRequest {

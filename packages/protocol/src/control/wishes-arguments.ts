@@ -4,7 +4,7 @@ import { type PeerId, parsePeerId } from '../peer-id.ts'
 import { type Result, refuse, succeed } from '../result.ts'
 import { type SharePath, parseSharePath } from '../share-path.ts'
 import { utf8Length } from '../text.ts'
-import type { FIELDS, SyncedWish } from './synced-wish.ts'
+import { type FIELDS, type SyncedWish, UNWRITTEN_FOLDER } from './synced-wish.ts'
 import { type WishesApi, MAX_SYNCED_CHANGES } from './wishes-api.ts'
 
 /** What the methods about wishes admit, and what a stored wish has to look like. Says nothing about who may call them. */
@@ -36,11 +36,13 @@ const SYNCED_WISH = v.strictObject({
   addedAt: time,
   fields: v.strictObject({
     what: written(what), paused: written(flag), priority: written(priority), repeat: written(flag), automatic: written(flag), removed: written(flag),
+    // Absent in what was kept before wishes had folders.
+    folder: v.optional(written(v.nullable(sharePath)), UNWRITTEN_FOLDER),
   } satisfies Record<(typeof FIELDS)[number], v.GenericSchema>),
 })
 
 const change = {
-  paused: v.exactOptional(flag), priority: v.exactOptional(priority), repeat: v.exactOptional(flag), automatic: v.exactOptional(flag),
+  paused: v.exactOptional(flag), priority: v.exactOptional(priority), repeat: v.exactOptional(flag), automatic: v.exactOptional(flag), folder: v.exactOptional(v.nullable(sharePath)),
 }
 const limit = v.pipe(v.number('must be a number'), v.integer('must be a whole number'), v.minValue(1, 'must be at least 1'), v.maxValue(MAX_PAGE_ENTRIES, `must be at most ${MAX_PAGE_ENTRIES}`))
 const cursor = v.pipe(v.string('must be text'), v.minLength(1, 'must not be empty'), v.maxLength(MAX_CURSOR_BYTES, 'is too long'))

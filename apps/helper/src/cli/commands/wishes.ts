@@ -17,6 +17,8 @@ export interface WishOptions {
   readonly pause?: boolean
   readonly resume?: boolean
   readonly priority?: WishPriority
+  /** `.` = the download folder itself. */
+  readonly into?: string
 }
 
 const PAGE = 500
@@ -42,12 +44,13 @@ async function pathTarget(session: HelperSession, target: string): Promise<WishT
   return { kind: 'path', peerId, peerName: name, path: sharePath(path), isDirectory: null, size: null }
 }
 
-function changeOf({ repeat, once, automatic, ask, pause, resume, priority }: WishOptions): WishChange {
+function changeOf({ repeat, once, automatic, ask, pause, resume, priority, into }: WishOptions): WishChange {
   return {
     ...(repeat === true ? { repeat: true } : once === true ? { repeat: false } : {}),
     ...(automatic === true ? { automatic: true } : ask === true ? { automatic: false } : {}),
     ...(pause === true ? { paused: true } : resume === true ? { paused: false } : {}),
     ...(priority === undefined ? {} : { priority }),
+    ...(into === undefined ? {} : { folder: into === '.' ? null : sharePath(into) }),
   }
 }
 
@@ -78,17 +81,18 @@ function stateOf({ paused, status }: WishInfo): string {
   return status.state === 'refused' && status.reason !== null ? `refused: ${escapeName(status.reason.message)}` : status.state
 }
 
-function describe({ what, repeat, automatic }: WishInfo): string {
-  if (what.kind === 'path') return `${escapeName(nameSlug(what.peerName))}/${escapeName(what.path)}`
+function describe({ what, repeat, automatic, folder }: WishInfo): string {
+  const into = folder === null ? '' : `, into ${escapeName(folder)}`
+  if (what.kind === 'path') return `${escapeName(nameSlug(what.peerName))}/${escapeName(what.path)}${into}`
   const where = what.peerName === null ? '' : ` at ${escapeName(nameSlug(what.peerName))}`
-  return `"${escapeName(what.text)}"${where}${automatic ? ', downloads by itself' : ''}${repeat ? ', goes on' : ''}`
+  return `"${escapeName(what.text)}"${where}${automatic ? ', downloads by itself' : ''}${repeat ? ', goes on' : ''}${into}`
 }
 
 /** What `--json` shows of a wish: stable. */
-export function wishJson({ wishId, what, paused, priority, repeat, automatic, addedAt, status }: WishInfo): object {
+export function wishJson({ wishId, what, paused, priority, folder, repeat, automatic, addedAt, status }: WishInfo): object {
   const { kind, peerId } = what
   const target = what.kind === 'path' ? { path: what.path } : { search: what.text, repeat, automatic }
-  return { id: wishId, kind, peer: peerId, ...target, paused, priority, addedAt, state: status.state, matches: status.matches, taken: status.taken, ...(status.reason === null ? {} : { reason: `${status.reason.code}: ${status.reason.message}` }) }
+  return { id: wishId, kind, peer: peerId, ...target, paused, priority, folder, addedAt, state: status.state, matches: status.matches, taken: status.taken, ...(status.reason === null ? {} : { reason: `${status.reason.code}: ${status.reason.message}` }) }
 }
 
 /** @param text a wish's id or a unique beginning of it */

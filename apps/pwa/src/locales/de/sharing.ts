@@ -34,6 +34,7 @@ export const sharing: Messages['sharing'] = {
     up: 'Senden an diesen Peer',
     down: 'Laden von diesem Peer',
     asAll: 'wie für alle',
+    free: 'Keine Grenze für diesen Peer',
     priority: 'Vorrang',
     high: 'Zuerst: viermal dran, wenn andere einmal dran sind',
     normal: 'Wie alle',

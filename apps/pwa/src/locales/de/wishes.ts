@@ -45,6 +45,7 @@ export const wishes = {
     transfer: 'Bei deinem Helfer in Arbeit',
     paused: 'Pausiert',
   },
+  folder: { label: 'In den Ordner', placeholder: 'Download-Ordner' },
   priority: { label: 'Vorrang von {name}', low: 'Zuletzt', normal: 'Normal', high: 'Zuerst' },
   pause: '{name} pausieren',
   resume: '{name} fortsetzen',

@@ -32,6 +32,7 @@ export const sharing = {
     up: 'Upload to this peer',
     down: 'Download from this peer',
     asAll: 'as for every peer',
+    free: 'No limit for this peer',
     priority: 'Priority',
     high: 'First: four turns for one of others',
     normal: 'Like everybody',

@@ -45,6 +45,7 @@ export const wishes = {
     transfer: 'Under way in your helper',
     paused: 'Paused',
   },
+  folder: { label: 'Into folder', placeholder: 'Download folder' },
   priority: { label: 'Priority of {name}', low: 'Last', normal: 'In turn', high: 'First' },
   pause: 'Pause {name}',
   resume: 'Continue {name}',
