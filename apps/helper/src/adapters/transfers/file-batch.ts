@@ -131,17 +131,19 @@ export class FileBatch {
     const { signal } = this.#abort
     const bytes = bundle.reduce((sum, { version }) => sum + version.size, 0)
     const storing: Promise<void>[] = []
-    const buffer = await buffers.acquire(bytes, signal)
+    let buffer: Uint8Array | undefined
     let failure: { readonly error: unknown } | undefined
     try {
-      await inTurn(connection.peerId, signal, () =>
-        request(connection, bundle.map(({ version }) => version), buffer, (index, outcome) => storing.push(store(bundle[index] as Waiting, outcome)), { signal }),
-      )
+      await inTurn(connection.peerId, signal, async () => {
+        // A turn first, then a buffer, as everywhere: who has a buffer waits for nobody.
+        buffer = await buffers.acquire(bytes, connection.peerId, signal)
+        await request(connection, bundle.map(({ version }) => version), buffer, (index, outcome) => storing.push(store(bundle[index] as Waiting, outcome)), { signal })
+      })
     } catch (error) {
       failure = { error }
     } finally {
       await Promise.all(storing)
-      buffers.release(buffer)
+      if (buffer !== undefined) buffers.release(buffer)
     }
     await place(bundle.filter(({ isStored }) => isStored))
     if (failure === undefined) return

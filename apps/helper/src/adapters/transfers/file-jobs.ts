@@ -258,7 +258,7 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
           let buffer: Uint8Array | undefined
           try {
             try {
-              buffer = await buffers.acquire(range.end - range.start, signal)
+              buffer = await buffers.acquire(range.end - range.start, job.peerId, signal)
               await readRange(running, connection, range, buffer)
             } finally {
               peer.reads.release()
