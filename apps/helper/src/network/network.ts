@@ -227,13 +227,16 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     return openOwnAddresses({
       ports: transports.ports,
       loopbackOnly: config.loopbackOnly,
-      // Without a UDP socket there is nothing to ask about, and no port that a router would open for us.
+      // Without a UDP socket there is nothing to ask about.
       servers: quic === undefined ? [] : config.stunServers.flatMap((text) => {
         const server = parseStunServer(text)
         return server.ok ? [server.value] : []
       }),
       send: (to, bytes) => quic?.sendDatagram(bytes, to),
-      portMapping: { on: config.portMapping && quic !== undefined, secret: Buffer.from(config.identitySeed, 'hex') },
+      portMapping: {
+        on: config.portMapping, secret: Buffer.from(config.identitySeed, 'hex'),
+        ...(quic === undefined ? { of: 'tcp' } : { tcpPorts: tcp?.ports ?? null }),
+      },
       onChange: (current) => {
         record?.update({ reach: current })
         const summary = summarizeReach(current)
@@ -347,7 +350,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     },
     setReach: async (args) => {
       reach = reachOf(args)
-      own?.setPortMapping(args.portMapping && quic !== undefined)
+      own?.setPortMapping(args.portMapping)
       transports.setKnockSecrets(knockSecrets())
       record?.update({ passOn: args.passMeOn })
       signalling?.setHelpsOthers(args.introductions)

@@ -39,7 +39,7 @@ describe('PCP lease', () => {
   it('asks at once for the very port, and reports the mapping', () => {
     const lease = open()
     expect(sends(lease.step(0, tick))).toEqual([
-      { protocol: 'pcp', nonce: '0102030405060708090a0b0c', client: '192.168.1.5', port: 4433, wanted: { host: '0.0.0.0', port: 4433 }, lifetime: LEASE_SECONDS },
+      { protocol: 'pcp', of: 'udp', nonce: '0102030405060708090a0b0c', client: '192.168.1.5', port: 4433, wanted: { host: '0.0.0.0', port: 4433 }, lifetime: LEASE_SECONDS },
     ])
     expect(lease.step(5, datagram(pcpMap({ nonce: NONCE, port: 4433, outside: OUTSIDE, lifetime: LEASE_SECONDS, epoch: 100 })))).toEqual([
       { type: 'mapped', protocol: 'pcp', outside: OUTSIDE },
@@ -131,7 +131,7 @@ describe('PCP lease', () => {
   it('takes the mapping back', () => {
     const lease = mapped()
     expect(sends(lease.step(100, { type: 'close' }))).toEqual([
-      { protocol: 'pcp', nonce: '0102030405060708090a0b0c', client: '192.168.1.5', port: 4433, wanted: { host: '0.0.0.0', port: 0 }, lifetime: 0 },
+      { protocol: 'pcp', of: 'udp', nonce: '0102030405060708090a0b0c', client: '192.168.1.5', port: 4433, wanted: { host: '0.0.0.0', port: 0 }, lifetime: 0 },
     ])
     expect(lease.step(110, datagram(pcpMap({ nonce: NONCE, port: 4433, outside: { host: '0.0.0.0', port: 0 }, lifetime: 0, epoch: 100 })))).toEqual([{ type: 'closed' }])
     expect(lease.deadline).toBeUndefined()
@@ -161,16 +161,16 @@ describe('NAT-PMP instead', () => {
     const lease = open()
     lease.step(0, tick)
     const effects = lease.step(3, datagram(natPmpRefusal(1)))
-    expect(sends(effects)).toEqual([{ protocol: 'nat-pmp-address' }, { protocol: 'nat-pmp-map', port: 4433, wantedPort: 4433, lifetime: LEASE_SECONDS }])
+    expect(sends(effects)).toEqual([{ protocol: 'nat-pmp-address' }, { protocol: 'nat-pmp-map', of: 'udp', port: 4433, wantedPort: 4433, lifetime: LEASE_SECONDS }])
     expect(lease.step(4, datagram(natPmpAddress('45.11.12.1', 50)))).toEqual([])
     expect(lease.step(5, datagram(natPmpMap({ port: 4433, outsidePort: 5000, lifetime: LEASE_SECONDS, epoch: 50 })))).toEqual([
       { type: 'mapped', protocol: 'nat-pmp', outside: { host: '45.11.12.1', port: 5000 } },
     ])
     expect(lease.deadline).toBe(5 + 1_800_000)
-    expect(sends(lease.step(1_800_005, tick))).toEqual([{ protocol: 'nat-pmp-address' }, { protocol: 'nat-pmp-map', port: 4433, wantedPort: 5000, lifetime: LEASE_SECONDS }])
+    expect(sends(lease.step(1_800_005, tick))).toEqual([{ protocol: 'nat-pmp-address' }, { protocol: 'nat-pmp-map', of: 'udp', port: 4433, wantedPort: 5000, lifetime: LEASE_SECONDS }])
     lease.step(1_800_006, datagram(natPmpMap({ port: 4433, outsidePort: 5000, lifetime: LEASE_SECONDS, epoch: 1850 })))
     lease.step(1_800_007, datagram(natPmpAddress('45.11.12.1', 1850)))
-    expect(sends(lease.step(1_900_000, { type: 'close' }))).toEqual([{ protocol: 'nat-pmp-map', port: 4433, wantedPort: 0, lifetime: 0 }])
+    expect(sends(lease.step(1_900_000, { type: 'close' }))).toEqual([{ protocol: 'nat-pmp-map', of: 'udp', port: 4433, wantedPort: 0, lifetime: 0 }])
     expect(lease.step(1_900_001, datagram(natPmpMap({ port: 4433, outsidePort: 0, lifetime: 0, epoch: 1950 })))).toEqual([{ type: 'closed' }])
   })
 
@@ -207,26 +207,29 @@ describe('epoch', () => {
 
 describe('messages of routers', () => {
   it('has the bytes of RFC 6887 and RFC 6886', () => {
-    const request = encodePcpMap({ nonce: NONCE, client: '192.168.1.5', port: 4433, wanted: OUTSIDE, lifetime: 3600 })
+    const request = encodePcpMap({ of: 'udp', nonce: NONCE, client: '192.168.1.5', port: 4433, wanted: OUTSIDE, lifetime: 3600 })
     const fields = [
       '0201', '0000', '00000e10', '00000000000000000000ffffc0a80105', // version, MAP, reserved, lifetime, client
       '0102030405060708090a0b0c', '11', '000000', '1151', '1151', '00000000000000000000ffff2d0b0c01', // nonce, UDP, reserved, ports, outside
     ]
     expect(Buffer.from(request).toString('hex')).toBe(fields.join(''))
+    const tcp = encodePcpMap({ of: 'tcp', nonce: NONCE, client: '192.168.1.5', port: 4433, wanted: OUTSIDE, lifetime: 3600 })
+    expect(Buffer.from(tcp).toString('hex')).toBe(fields.with(5, '06').join(''))
+    expect(Buffer.from(encodeNatPmpMap({ of: 'tcp', port: 4433, wantedPort: 5000, lifetime: 3600 })).toString('hex')).toBe('000200001151138800000e10')
     expect(Buffer.from(encodeNatPmpAddressRequest()).toString('hex')).toBe('0000')
-    expect(Buffer.from(encodeNatPmpMap({ port: 4433, wantedPort: 5000, lifetime: 3600 })).toString('hex')).toBe('000100001151138800000e10')
-    expect(() => encodePcpMap({ nonce: new Uint8Array(3), client: '1.2.3.4', port: 1, wanted: null, lifetime: 0 })).toThrow(TypeError)
+    expect(Buffer.from(encodeNatPmpMap({ of: 'udp', port: 4433, wantedPort: 5000, lifetime: 3600 })).toString('hex')).toBe('000100001151138800000e10')
+    expect(() => encodePcpMap({ of: 'udp', nonce: new Uint8Array(3), client: '1.2.3.4', port: 1, wanted: null, lifetime: 0 })).toThrow(TypeError)
   })
 
   it('reads what routers answer', () => {
     expect(decodePcpAnswer(pcpMap({ nonce: NONCE, port: 4433, outside: { host: '2001:db8::1', port: 7 }, lifetime: 9, epoch: 8, result: 3 }))).toEqual({
-      ok: true, value: { type: 'map', result: 3, lifetime: 9, epoch: 8, nonce: '0102030405060708090a0b0c', port: 4433, outside: { host: '2001:db8::1', port: 7 } },
+      ok: true, value: { type: 'map', of: 'udp', result: 3, lifetime: 9, epoch: 8, nonce: '0102030405060708090a0b0c', port: 4433, outside: { host: '2001:db8::1', port: 7 } },
     })
     expect(decodePcpAnswer(pcpAnnounce(8))).toMatchObject({ ok: true, value: { type: 'announce', epoch: 8 } })
     expect(decodeNatPmpAnswer(natPmpAddress('1.2.3.4', 8))).toEqual({ ok: true, value: { type: 'address', result: 0, epoch: 8, host: '1.2.3.4' } })
     for (const cut of [0, 1, 23, 59]) expect(decodePcpAnswer(pcpMap({ nonce: NONCE, port: 1, outside: OUTSIDE, lifetime: 1, epoch: 1 }).slice(0, cut)).ok).toBe(false)
-    expect(decodePcpAnswer(encodePcpMap({ nonce: NONCE, client: '1.2.3.4', port: 1, wanted: null, lifetime: 1 })).ok).toBe(false)
-    expect(decodeNatPmpAnswer(encodeNatPmpMap({ port: 1, wantedPort: 1, lifetime: 1 })).ok).toBe(false)
+    expect(decodePcpAnswer(encodePcpMap({ of: 'udp', nonce: NONCE, client: '1.2.3.4', port: 1, wanted: null, lifetime: 1 })).ok).toBe(false)
+    expect(decodeNatPmpAnswer(encodeNatPmpMap({ of: 'udp', port: 1, wantedPort: 1, lifetime: 1 })).ok).toBe(false)
   })
 
   it('never throws on what strangers send, and never leaves the lease without a deadline', () => {

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { samplePorts } from '../../src/adapters/reach/nat-sampler.ts'
-import { type PortMapping, openPortMapping } from '../../src/adapters/reach/port-mapping.ts'
+import { type PortMapping, type PortMappingOptions, openPortMapping } from '../../src/adapters/reach/port-mapping.ts'
 import { findUpnpRouter } from '../../src/adapters/reach/upnp-client.ts'
 import type { MappingFacts } from '../../src/core/reach/own-addresses.ts'
 import type { InterfaceAddress } from '../../src/core/reach/own-reach.ts'
@@ -22,11 +22,11 @@ interface World {
   readonly until: (matches: (facts: MappingFacts) => boolean) => Promise<MappingFacts>
 }
 
-function open(pcp: PcpRouter | null, upnp: UpnpFake | null, interfaces = [LOOPBACK]): World {
+function open(pcp: PcpRouter | null, upnp: UpnpFake | null, interfaces = [LOOPBACK], more: Partial<PortMappingOptions> = {}): World {
   const told: MappingFacts[] = []
   const waiting = new Set<() => void>()
   const mapping = openPortMapping({
-    ports: { v4: 4433, v6: 4433 }, secret: new Uint8Array(32).fill(9), random: () => 0.5,
+    ports: { v4: 4433, v6: 4433 }, secret: new Uint8Array(32).fill(9), random: () => 0.5, ...more,
     // Port 9 on loopback answers nothing.
     routers: { gateways: pcp === null ? [] : [GATEWAY], pcpPort: pcp?.port ?? 9, ssdp: upnp?.ssdp ?? { host: '127.0.0.1', port: 9 }, upnpAfterMs: 20 },
     onChange: (facts) => {
@@ -63,6 +63,7 @@ async function upnpRouter(options?: Parameters<typeof openUpnpRouter>[0]): Promi
   return router
 }
 
+const TCP_ELSEWHERE = { tcpPorts: { v4: 5544, v6: 5544 } }
 const isMapped = ({ state }: MappingFacts) => state === 'mapped'
 
 describe('port mapping', () => {
@@ -71,7 +72,7 @@ describe('port mapping', () => {
     const world = open(router, null)
     expect(world.told[0]).toEqual({ state: 'searching', protocol: null, outside: null, pinholes: [] })
     expect(await world.until(isMapped)).toEqual({ state: 'mapped', protocol, outside: { host: OUTSIDE, port: 4433 }, pinholes: [] })
-    expect([...router.mappings]).toEqual([[4433, 4433]])
+    expect([...router.mappings]).toEqual([['udp 4433', 4433]])
     await world.mapping.close()
     expect([...router.mappings]).toEqual([])
   })
@@ -107,6 +108,64 @@ describe('port mapping', () => {
     expect(upnp.actions).toEqual(['describe', 'GetExternalIPAddress', 'AddAnyPortMapping', 'AddPinhole', 'DeletePortMapping', 'DeletePinhole'])
   })
 
+  it.each(['pcp', 'nat-pmp'] as const)('maps TCP to the same number by %s, whatever its port is here, and takes it back', async (protocol) => {
+    const router = await pcpRouter(protocol)
+    const world = open(router, null, [LOOPBACK], TCP_ELSEWHERE)
+    await world.until(isMapped)
+    // By NAT-PMP only after PCP has been tried once more: what one lease has learnt the other does not know.
+    await router.until((request) => 'of' in request && request.of === 'tcp' && request.protocol.startsWith(protocol))
+    expect([...router.mappings]).toEqual([['udp 4433', 4433], ['tcp 5544', 4433]])
+    await world.mapping.close()
+    expect([...router.mappings]).toEqual([])
+  })
+
+  it.each(['pcp', 'nat-pmp'] as const)('gives a TCP port of another number back by %s', async (protocol) => {
+    const router = await pcpRouter(protocol)
+    router.taken.add('tcp 4433')
+    const world = open(router, null, [LOOPBACK], TCP_ELSEWHERE)
+    await router.until((request) => 'of' in request && request.of === 'tcp' && request.lifetime === 0)
+    expect([...router.mappings]).toEqual([['udp 4433', 4433]])
+    expect(world.told.at(-1)).toMatchObject({ state: 'mapped', outside: { port: 4433 } })
+  })
+
+  it('moves TCP to where the router moves UDP', async () => {
+    const router = await pcpRouter('pcp')
+    const world = open(router, null, [LOOPBACK], TCP_ELSEWHERE)
+    await router.until((request) => 'of' in request && request.of === 'tcp')
+    router.taken.add('udp 4433')
+    world.mapping.renew()
+    await world.until(({ outside }) => outside?.port === 4434)
+    await router.until((request) => request.protocol === 'pcp' && request.of === 'tcp' && request.wanted.port === 4434)
+    expect([...router.mappings]).toEqual([['udp 4433', 4434], ['tcp 5544', 4434]])
+  })
+
+  it('maps TCP by UPnP as well, with pinholes, and takes all of it back', async () => {
+    const upnp = await upnpRouter({ version: 2 })
+    const v6: InterfaceAddress = { ...LOOPBACK, host: '2001:db8::5', family: 6, prefixBits: 64 }
+    const world = open(null, upnp, [LOOPBACK, v6], TCP_ELSEWHERE)
+    expect(await world.until(isMapped)).toEqual({ state: 'mapped', protocol: 'upnp', outside: { host: OUTSIDE, port: 4433 }, pinholes: [{ host: '2001:db8::5', port: 4433 }] })
+    expect([...upnp.mappings]).toEqual([['4433 UDP', '127.0.0.1:4433'], ['4433 TCP', '127.0.0.1:5544']])
+    expect([...upnp.pinholes.values()]).toEqual(['[2001:db8::5]:4433 17', '[2001:db8::5]:5544 6'])
+    await world.mapping.close()
+    expect(upnp.mappings.size + upnp.pinholes.size).toBe(0)
+  })
+
+  it('keeps UDP where a UPnP router does not want TCP', async () => {
+    const upnp = await upnpRouter({ onlyUdp: true })
+    const world = open(null, upnp, [LOOPBACK], TCP_ELSEWHERE)
+    await world.until(isMapped)
+    expect([...upnp.mappings]).toEqual([['4433 UDP', '127.0.0.1:4433']])
+    await world.mapping.close()
+    expect(upnp.actions.filter((action) => action === 'DeletePortMapping')).toHaveLength(1)
+  })
+
+  it('maps TCP alone where there is no UDP', async () => {
+    const router = await pcpRouter('pcp')
+    const world = open(router, null, [LOOPBACK], { of: 'tcp' })
+    await world.until(isMapped)
+    expect([...router.mappings]).toEqual([['tcp 4433', 4433]])
+  })
+
   it('asks again when told that the router may have changed', async () => {
     const router = await pcpRouter('pcp')
     const world = open(router, null)
@@ -115,7 +174,7 @@ describe('port mapping', () => {
     router.requests.length = 0
     world.mapping.renew()
     await router.until(({ protocol }) => protocol === 'pcp')
-    expect([...router.mappings]).toEqual([[4433, 4433]])
+    expect([...router.mappings]).toEqual([['udp 4433', 4433]])
   })
 
   it('takes back what belonged to an address that is not used any more', async () => {

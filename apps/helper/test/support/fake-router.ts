@@ -10,8 +10,10 @@ export const OUTSIDE = '45.11.12.1'
 export interface PcpRouter {
   readonly port: number
   readonly requests: RouterRequest[]
-  /** By inside port: outside port. */
-  readonly mappings: Map<number, number>
+  /** By protocol and inside port (`udp 4433`): outside port. */
+  readonly mappings: Map<string, number>
+  /** Outside ports that are somebody else's: the next one is given instead. */
+  readonly taken: Set<string>
   /** Resolves when a request fits. */
   until(matches: (request: RouterRequest) => boolean): Promise<RouterRequest>
   close(): void
@@ -21,7 +23,8 @@ export async function openPcpRouter(speaks: 'pcp' | 'nat-pmp' | 'nothing'): Prom
   const socket: Socket = createSocket('udp4').bind(0, '127.0.0.1')
   await once(socket, 'listening')
   const requests: RouterRequest[] = []
-  const mappings = new Map<number, number>()
+  const mappings = new Map<string, number>()
+  const taken = new Set<string>()
   const waiting = new Set<() => void>()
   const epoch = 77
   socket.on('message', (bytes, from) => {
@@ -35,24 +38,26 @@ export async function openPcpRouter(speaks: 'pcp' | 'nat-pmp' | 'nothing'): Prom
   function answerTo(request: RouterRequest, bytes: Uint8Array): Uint8Array | null {
     if (request.protocol === 'pcp') {
       if (speaks === 'nat-pmp') return natPmpRefusal(1)
-      const port = map(request.port, request.wanted.port, request.lifetime)
-      return pcpMap({ nonce: bytes.subarray(24, 36), port: request.port, outside: { host: OUTSIDE, port }, lifetime: request.lifetime, epoch })
+      const { of } = request
+      const port = map(of, request.port, request.wanted.port, request.lifetime)
+      return pcpMap({ of, nonce: bytes.subarray(24, 36), port: request.port, outside: { host: OUTSIDE, port }, lifetime: request.lifetime, epoch })
     }
     if (request.protocol === 'nat-pmp-address') return natPmpAddress(OUTSIDE, epoch)
-    return natPmpMap({ port: request.port, outsidePort: map(request.port, request.wantedPort, request.lifetime), lifetime: request.lifetime, epoch })
+    return natPmpMap({ of: request.of, port: request.port, outsidePort: map(request.of, request.port, request.wantedPort, request.lifetime), lifetime: request.lifetime, epoch })
   }
 
-  function map(inside: number, wanted: number, lifetime: number): number {
+  function map(of: string, inside: number, wanted: number, lifetime: number): number {
     if (lifetime === 0) {
-      mappings.delete(inside)
+      mappings.delete(`${of} ${inside}`)
       return 0
     }
-    mappings.set(inside, wanted)
-    return wanted
+    const outside = taken.has(`${of} ${wanted}`) ? wanted + 1 : wanted
+    mappings.set(`${of} ${inside}`, outside)
+    return outside
   }
 
   return {
-    port: socket.address().port, requests, mappings,
+    port: socket.address().port, requests, mappings, taken,
     until: (matches) => new Promise((resolve) => {
       const look = (): void => {
         const found = requests.find(matches)
@@ -83,12 +88,15 @@ export interface UpnpFakeOptions {
   readonly controlUrl?: string
   /** Instead of its description. */
   readonly description?: string
+  /** Says no to those of TCP. */
+  readonly onlyUdp?: boolean
 }
 
-export async function openUpnpRouter({ version = 1, location = (port) => `http://127.0.0.1:${port}/root.xml`, controlUrl = '/ctl', description }: UpnpFakeOptions = {}): Promise<UpnpFake> {
+export async function openUpnpRouter({ version = 1, location = (port) => `http://127.0.0.1:${port}/root.xml`, controlUrl = '/ctl', description, onlyUdp = false }: UpnpFakeOptions = {}): Promise<UpnpFake> {
   const actions: string[] = []
   const mappings = new Map<string, string>()
   const pinholes = new Map<string, string>()
+  let lastPinhole = 4
   const firewall = `<service><serviceType>urn:schemas-upnp-org:service:WANIPv6FirewallControl:1</serviceType><controlURL>${controlUrl}</controlURL></service>`
   const root = description ?? `<root><device><serviceList><service><serviceType>urn:schemas-upnp-org:service:WANIPConnection:${version}</serviceType>` +
     `<controlURL>${controlUrl}</controlURL></service>${version === 2 ? firewall : ''}</serviceList></device></root>`
@@ -117,13 +125,14 @@ export async function openUpnpRouter({ version = 1, location = (port) => `http:/
         return [200, `<NewExternalIPAddress>${OUTSIDE}</NewExternalIPAddress>`]
       case 'AddPortMapping':
       case 'AddAnyPortMapping':
+        if (onlyUdp && field('NewProtocol') === 'TCP') return [500, '<errorCode>718</errorCode>']
         mappings.set(key, `${field('NewInternalClient')}:${field('NewInternalPort')}`)
         return [200, `<NewReservedPort>${field('NewExternalPort')}</NewReservedPort>`]
       case 'DeletePortMapping':
         return mappings.delete(key) ? [200, ''] : [500, '<errorCode>714</errorCode>']
       case 'AddPinhole':
-        pinholes.set('5', `[${field('InternalClient')}]:${field('InternalPort')} ${field('Protocol')}`)
-        return [200, '<UniqueID>5</UniqueID>']
+        pinholes.set(String(++lastPinhole), `[${field('InternalClient')}]:${field('InternalPort')} ${field('Protocol')}`)
+        return [200, `<UniqueID>${lastPinhole}</UniqueID>`]
       case 'DeletePinhole':
         return pinholes.delete(field('UniqueID')) ? [200, ''] : [500, '<errorCode>704</errorCode>']
       default:

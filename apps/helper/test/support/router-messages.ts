@@ -2,28 +2,28 @@
 import { type Endpoint, decodeHost, encodeHost } from '@harddrive-party/protocol'
 
 export type RouterRequest =
-  | { protocol: 'pcp'; nonce: string; client: string; port: number; wanted: Endpoint; lifetime: number }
+  | { protocol: 'pcp'; of: 'udp' | 'tcp'; nonce: string; client: string; port: number; wanted: Endpoint; lifetime: number }
   | { protocol: 'nat-pmp-address' }
-  | { protocol: 'nat-pmp-map'; port: number; wantedPort: number; lifetime: number }
+  | { protocol: 'nat-pmp-map'; of: 'udp' | 'tcp'; port: number; wantedPort: number; lifetime: number }
 
 export function decodeRequest(bytes: Uint8Array): RouterRequest {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes[0] === 2) {
     return {
-      protocol: 'pcp', nonce: Buffer.from(bytes.subarray(24, 36)).toString('hex'), client: host(bytes.slice(8, 24)), port: view.getUint16(40),
+      protocol: 'pcp', of: bytes[36] === 6 ? 'tcp' : 'udp', nonce: Buffer.from(bytes.subarray(24, 36)).toString('hex'), client: host(bytes.slice(8, 24)), port: view.getUint16(40),
       wanted: { host: host(bytes.slice(44, 60)), port: view.getUint16(42) }, lifetime: view.getUint32(4),
     }
   }
   if (bytes[0] !== 0) throw new Error(`a request of version ${bytes[0]}`)
   if (bytes[1] === 0) return { protocol: 'nat-pmp-address' }
-  return { protocol: 'nat-pmp-map', port: view.getUint16(4), wantedPort: view.getUint16(6), lifetime: view.getUint32(8) }
+  return { protocol: 'nat-pmp-map', of: bytes[1] === 2 ? 'tcp' : 'udp', port: view.getUint16(4), wantedPort: view.getUint16(6), lifetime: view.getUint32(8) }
 }
 
-export function pcpMap(fields: { nonce: Uint8Array; port: number; outside: Endpoint; lifetime: number; epoch: number; result?: number }): Uint8Array {
+export function pcpMap(fields: { of?: 'udp' | 'tcp'; nonce: Uint8Array; port: number; outside: Endpoint; lifetime: number; epoch: number; result?: number }): Uint8Array {
   const bytes = new Uint8Array(60)
   const view = header(bytes, 0x81, fields)
   bytes.set(fields.nonce, 24)
-  bytes[36] = 17
+  bytes[36] = fields.of === 'tcp' ? 6 : 17
   view.setUint16(40, fields.port)
   view.setUint16(42, fields.outside.port)
   const outside = encodeHost(fields.outside.host)
@@ -50,10 +50,10 @@ export function natPmpAddress(outside: string, epoch: number): Uint8Array {
   return bytes
 }
 
-export function natPmpMap(fields: { port: number; outsidePort: number; lifetime: number; epoch: number; result?: number }): Uint8Array {
+export function natPmpMap(fields: { of?: 'udp' | 'tcp'; port: number; outsidePort: number; lifetime: number; epoch: number; result?: number }): Uint8Array {
   const bytes = new Uint8Array(16)
   const view = new DataView(bytes.buffer)
-  bytes[1] = 0x81
+  bytes[1] = fields.of === 'tcp' ? 0x82 : 0x81
   view.setUint16(2, fields.result ?? 0)
   view.setUint32(4, fields.epoch)
   view.setUint16(8, fields.port)

@@ -34,7 +34,7 @@ export interface OwnAddressesOptions {
   readonly loopbackOnly: boolean
   readonly servers: readonly StunServer[]
   /** Whether routers are asked for ports at first, and what that needs. */
-  readonly portMapping: Pick<PortMappingOptions, 'secret' | 'routers'> & { readonly on: boolean }
+  readonly portMapping: Pick<PortMappingOptions, 'secret' | 'of' | 'tcpPorts' | 'routers'> & { readonly on: boolean }
   /** Sends from the QUIC socket. */
   readonly send: (to: Endpoint, bytes: Uint8Array) => void
   /** Also once at the start, before `openOwnAddresses` returns. */

@@ -2,7 +2,7 @@
 import { type Socket, createSocket } from 'node:dgram'
 import type { Endpoint } from '@harddrive-party/protocol'
 import { PCP_ANNOUNCE_GROUP, PCP_ANNOUNCE_PORT, PCP_PORT } from '../../core/reach/pcp-message.ts'
-import { PortLease, type PortLeaseInput } from '../../core/reach/port-lease.ts'
+import { PortLease, type PortLeaseInput, type PortLeaseOptions } from '../../core/reach/port-lease.ts'
 import { type Clock, type Driven, drive, systemClock } from '../system/drive.ts'
 
 export interface PcpClient {
@@ -17,7 +17,7 @@ export interface PcpClient {
   abandon(): void
 }
 
-export interface PcpClientOptions {
+export interface PcpClientOptions extends Pick<PortLeaseOptions, 'of' | 'onlyPort'> {
   readonly gateway: string
   /** The router's port; another one in tests. */
   readonly gatewayPort?: number
@@ -35,7 +35,7 @@ export interface PcpClientOptions {
 
 /** @returns null when no socket can be bound to that address */
 export async function openPcpClient(options: PcpClientOptions): Promise<PcpClient | null> {
-  const { gateway, client, port, nonce, onChange, onUnreachable, clock = systemClock } = options
+  const { gateway, client, port, nonce, of, onlyPort, onChange, onUnreachable, clock = systemClock } = options
   const socket = await connectedSocket(client, gateway, options.gatewayPort ?? PCP_PORT)
   if (socket === null) return null
   let held: PcpClient['held'] = null
@@ -48,7 +48,7 @@ export async function openPcpClient(options: PcpClientOptions): Promise<PcpClien
     driven.close()
     socket.close()
   }
-  const driven: Driven<PortLeaseInput> = drive(new PortLease(clock.now(), { client, port, nonce }), (effect) => {
+  const driven: Driven<PortLeaseInput> = drive(new PortLease(clock.now(), { client, port, nonce, ...(of === undefined ? {} : { of }), ...(onlyPort === undefined ? {} : { onlyPort }) }), (effect) => {
     if (effect.type === 'send') socket.send(effect.bytes, () => {})
     else if (effect.type === 'closed') {
       shut()

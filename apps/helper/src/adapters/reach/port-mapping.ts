@@ -1,14 +1,15 @@
 /**
- * Asks the routers of the present network to let packets for our UDP ports in: PCP or NAT-PMP first, UPnP where those do nothing, firewall openings for
+ * Asks the routers of the present network to let packets for our ports in, those of UDP and then TCP at the same numbers: PCP or NAT-PMP first, UPnP where those do nothing, firewall openings for
  * our IPv6 addresses in the same ways. Starts over on another network, takes everything back at the end. Never waited for.
  */
 import { createHmac } from 'node:crypto'
 import { type Endpoint, addressScope } from '@harddrive-party/protocol'
 import type { MappingFacts } from '../../core/reach/own-addresses.ts'
 import type { InterfaceAddress } from '../../core/reach/own-reach.ts'
-import { PCP_NONCE_BYTES } from '../../core/reach/pcp-message.ts'
+import { PCP_NONCE_BYTES, type PortProtocol } from '../../core/reach/pcp-message.ts'
 import { type Gateway, findGateways } from './gateway.ts'
-import { type PcpClient, hearAnnouncements, openPcpClient } from './pcp-client.ts'
+import { type PcpClient, hearAnnouncements } from './pcp-client.ts'
+import { openPcpPair } from './pcp-pair.ts'
 import type { UpnpSearch } from './upnp-client.ts'
 import { type UpnpMapping, openUpnpMapping } from './upnp-mapping.ts'
 
@@ -21,8 +22,17 @@ export interface PortMapping {
   close(): Promise<void>
 }
 
+interface Ports {
+  readonly v4: number | null
+  readonly v6: number | null
+}
+
 export interface PortMappingOptions {
-  readonly ports: { readonly v4: number | null; readonly v6: number | null }
+  readonly ports: Ports
+  /** What `ports` are of; default UDP. */
+  readonly of?: PortProtocol
+  /** Where we listen for TCP beside that. A router that opens the main port is asked to open the same number outside for this. */
+  readonly tcpPorts?: Ports | null
   /** From which the nonces are made: the same ones after a restart, so that a router takes us for who we were. */
   readonly secret: Uint8Array
   readonly onChange: (mapping: MappingFacts) => void
@@ -78,6 +88,10 @@ function isInternet(host: string): boolean {
   return scope === 'public' || scope === 'reserved'
 }
 
+function nonceOf(secret: Uint8Array, what: string): Uint8Array {
+  return createHmac('sha256', secret).update(`pcp nonce ${what}`).digest().subarray(0, PCP_NONCE_BYTES)
+}
+
 interface Site {
   renew(): void
   close(): Promise<void>
@@ -87,7 +101,7 @@ interface Site {
 
 /** Everything on one network. */
 function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: PortMappingOptions): Site {
-  const { ports, secret, onChange, routers } = options
+  const { ports, of = 'udp', tcpPorts = null, secret, onChange, routers } = options
   const clients = new Map<string, PcpClient>()
   let upnp: UpnpMapping | null = null
   let upnpIsDone = false
@@ -107,9 +121,10 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
       const gateway = gateways.find((candidate) => candidate.family === family)
       const port = family === 4 ? ports.v4 : ports.v6
       if (gateway === undefined || port === null) return
-      const nonce = createHmac('sha256', secret).update(`pcp nonce ${client} ${port}`).digest().subarray(0, PCP_NONCE_BYTES)
-      const opened = await openPcpClient({
-        gateway: gateway.host, client, port, nonce,
+      const tcpPort = family === 4 ? tcpPorts?.v4 : tcpPorts?.v6
+      const opened = await openPcpPair({
+        gateway: gateway.host, client, of, port, nonce: nonceOf(secret, `${client} ${port}`),
+        beside: tcpPort == null ? null : { port: tcpPort, nonce: nonceOf(secret, `tcp ${client} ${tcpPort}`) },
         ...(routers === undefined ? {} : { gatewayPort: routers.pcpPort }),
         onChange: (outcome) => {
           if (outcome === 'none' && client === wish.v4) beginUpnp()
@@ -143,7 +158,7 @@ function openSite(wish: Wish, interfaces: readonly InterfaceAddress[], options: 
       return tell()
     }
     upnp = openUpnpMapping({
-      client, port: ports.v4, pinholes,
+      client, of, port: ports.v4, tcpPort: tcpPorts?.v4 ?? null, pinholes, tcpPinholePort: tcpPorts?.v6 ?? null,
       random: options.random ?? Math.random,
       search: { address: wish.v4, ...(routers?.ssdp === undefined ? {} : { to: routers.ssdp }) },
       onChange: () => {

@@ -45,9 +45,9 @@ export function sortForMeans(sorted: SortedCandidates, { quic, tcp }: DialMeans,
   return { ...(quic ? sorted : { dial: [], late: [], punch: [] }), ...(tcp ? { tcp: overTcp } : {}) }
 }
 
-/** A router that maps ports gives those of TCP the numbers of those of UDP, as far as it can. */
+/** A router that maps ports gives those of TCP the numbers of those of UDP, or none; with IPv6 it lets through what there is. */
 function withTcpPort(candidate: ReachCandidate, port: number | null): ReachCandidate {
-  return port === null || candidate.source === 'mapping' ? candidate : { ...candidate, endpoint: { host: candidate.endpoint.host, port } }
+  return port === null || (candidate.source === 'mapping' && addressFamily(candidate.endpoint.host) === 4) ? candidate : { ...candidate, endpoint: { host: candidate.endpoint.host, port } }
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Port Control Protocol (RFC 6887): the MAP request and its answer, and ANNOUNCE, as far as a client that maps its own UDP port needs them. Bytes only.
+ * Port Control Protocol (RFC 6887): the MAP request and its answer, and ANNOUNCE, as far as a client that maps its own ports needs them. Bytes only.
  */
 import { type Endpoint, type Result, decodeHost, encodeHost, refuse, succeed } from '@harddrive-party/protocol'
 
@@ -13,7 +13,8 @@ export const PCP_NONCE_BYTES = 12
 const ANSWER_BIT = 0x80
 const ANNOUNCE = 0
 const MAP = 1
-const UDP = 17
+/** IANA's numbers. */
+const PROTOCOLS = { tcp: 6, udp: 17 } as const
 const HEADER_BYTES = 24
 const MAP_BYTES = HEADER_BYTES + 36
 /** Section 7: longer messages are invalid. */
@@ -25,7 +26,11 @@ export const PCP_RESULTS = {
   'unsupported-protocol': 9, 'quota-exceeded': 10, 'no-such-outside-address': 11, 'address-mismatch': 12,
 } as const
 
+/** What a port is of. */
+export type PortProtocol = keyof typeof PROTOCOLS
+
 export interface PcpMapRequest {
+  readonly of: PortProtocol
   /** 12 bytes; only who knows it may change the mapping later. */
   readonly nonce: Uint8Array
   /** Our address as the router sees it: the one this datagram is sent from. */
@@ -49,12 +54,13 @@ export type PcpAnswer =
     readonly epoch: number
     /** 24 hex digits. */
     readonly nonce: string
+    readonly of: PortProtocol
     readonly port: number
     readonly outside: Endpoint
   }
 
 /** @throws TypeError for a nonce of another length or an address that is none: they are ours */
-export function encodePcpMap({ nonce, client, port, wanted, lifetime }: PcpMapRequest): Uint8Array {
+export function encodePcpMap({ of, nonce, client, port, wanted, lifetime }: PcpMapRequest): Uint8Array {
   if (nonce.length !== PCP_NONCE_BYTES) throw new TypeError(`a PCP nonce has ${PCP_NONCE_BYTES} bytes`)
   const bytes = new Uint8Array(MAP_BYTES)
   const view = new DataView(bytes.buffer)
@@ -63,7 +69,7 @@ export function encodePcpMap({ nonce, client, port, wanted, lifetime }: PcpMapRe
   view.setUint32(4, lifetime)
   bytes.set(to16(client), 8)
   bytes.set(nonce, HEADER_BYTES)
-  bytes[HEADER_BYTES + 12] = UDP
+  bytes[HEADER_BYTES + 12] = PROTOCOLS[of]
   view.setUint16(HEADER_BYTES + 16, port)
   view.setUint16(HEADER_BYTES + 18, wanted?.port ?? 0)
   // Without a wish, the all-zeros address of the family (section 11.1).
@@ -84,9 +90,11 @@ export function decodePcpAnswer(bytes: Uint8Array): Result<PcpAnswer> {
   if (opcode === ANNOUNCE) return succeed({ type: 'announce', result, epoch })
   if (opcode !== MAP) return refuse('unexpected-type', 'an opcode that was not asked for')
   if (bytes.length < MAP_BYTES) return refuse('bad-length', 'a MAP answer that is cut off')
-  if (bytes[HEADER_BYTES + 12] !== UDP) return refuse('unexpected-type', 'a mapping of another protocol')
+  const protocol = bytes[HEADER_BYTES + 12]
+  if (protocol !== PROTOCOLS.udp && protocol !== PROTOCOLS.tcp) return refuse('unexpected-type', 'a mapping of another protocol')
   return succeed({
     type: 'map', result, lifetime, epoch,
+    of: protocol === PROTOCOLS.udp ? 'udp' : 'tcp',
     nonce: toHex(bytes.subarray(HEADER_BYTES, HEADER_BYTES + PCP_NONCE_BYTES)),
     port: view.getUint16(HEADER_BYTES + 16),
     outside: { host: from16(bytes.slice(HEADER_BYTES + 20, HEADER_BYTES + 36)), port: view.getUint16(HEADER_BYTES + 18) },

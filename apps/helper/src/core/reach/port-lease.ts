@@ -1,12 +1,12 @@
 /**
- * Keeps one UDP port of ours open at a router, by PCP (RFC 6887) or, where the router only knows that, NAT-PMP (RFC 6886): asks, renews at half life,
+ * Keeps one port of ours, of UDP or TCP, open at a router, by PCP (RFC 6887) or, where the router only knows that, NAT-PMP (RFC 6886): asks, renews at half life,
  * asks anew when the router has lost its state, and takes the mapping back at the end. Sends nothing itself; whether to believe the router is not its business.
  */
 import type { Endpoint } from '@harddrive-party/protocol'
 import type { Machine } from '../machine.ts'
 import { type NatPmpAnswer, decodeNatPmpAnswer, encodeNatPmpAddressRequest, encodeNatPmpMap } from './nat-pmp-message.ts'
 import type { MappingProtocol } from './own-reach.ts'
-import { PCP_RESULTS, type PcpAnswer, decodePcpAnswer, encodePcpMap, toHex } from './pcp-message.ts'
+import { PCP_RESULTS, type PcpAnswer, type PortProtocol, decodePcpAnswer, encodePcpMap, toHex } from './pcp-message.ts'
 
 export type PortLeaseInput =
   | { readonly type: 'tick' }
@@ -28,7 +28,11 @@ export type PortLeaseEffect =
 export interface PortLeaseOptions {
   /** Our address towards the router. An IPv6 address is let through the firewall as it is, and only PCP can do that. */
   readonly client: string
+  /** What the port is of. Default UDP. */
+  readonly of?: PortProtocol
   readonly port: number
+  /** The only outside port that is of use: another one is given back at once. Default: ours is asked for, and any other one taken. */
+  readonly onlyPort?: number
   /** 12 bytes that nobody can guess; the same ones again after a crash, else the router takes us for somebody else. */
   readonly nonce: Uint8Array
 }
@@ -54,6 +58,7 @@ const MIN_BETWEEN_ASKS_MS = 5_000
 
 export class PortLease implements Machine<PortLeaseInput, PortLeaseEffect> {
   readonly #options: PortLeaseOptions
+  readonly #of: PortProtocol
   readonly #nonce: string
   #state: 'asking' | 'waiting' | 'closing' | 'closed' = 'asking'
   #tries = 0
@@ -70,6 +75,7 @@ export class PortLease implements Machine<PortLeaseInput, PortLeaseEffect> {
 
   constructor(now: number, options: PortLeaseOptions) {
     this.#options = options
+    this.#of = options.of ?? 'udp'
     this.#nonce = toHex(options.nonce)
     this.#due = now
     this.#askedAt = now
@@ -130,14 +136,15 @@ export class PortLease implements Machine<PortLeaseInput, PortLeaseEffect> {
   }
 
   #send(lifetime: number, effects: PortLeaseEffect[]): void {
-    const { client, port, nonce } = this.#options
+    const { client, port, nonce, onlyPort } = this.#options
+    const of = this.#of
     if (this.#protocol !== 'nat-pmp') {
-      const wanted = lifetime === 0 ? null : (this.#wanted ?? { host: client.includes(':') ? '::' : '0.0.0.0', port })
-      effects.push({ type: 'send', bytes: encodePcpMap({ nonce, client, port, wanted, lifetime }) })
+      const wanted = lifetime === 0 ? null : (this.#wanted ?? { host: client.includes(':') ? '::' : '0.0.0.0', port: onlyPort ?? port })
+      effects.push({ type: 'send', bytes: encodePcpMap({ of, nonce, client, port, wanted, lifetime }) })
     }
     if (this.#protocol === 'nat-pmp' || (this.#protocol === null && this.#tries >= TRIES_BEFORE_NAT_PMP)) {
       if (lifetime > 0) effects.push({ type: 'send', bytes: encodeNatPmpAddressRequest() })
-      effects.push({ type: 'send', bytes: encodeNatPmpMap({ port, wantedPort: lifetime === 0 ? 0 : (this.#wanted?.port ?? port), lifetime }) })
+      effects.push({ type: 'send', bytes: encodeNatPmpMap({ of, port, wantedPort: lifetime === 0 ? 0 : (this.#wanted?.port ?? onlyPort ?? port), lifetime }) })
     }
   }
 
@@ -164,7 +171,7 @@ export class PortLease implements Machine<PortLeaseInput, PortLeaseEffect> {
 
   #takePcp(now: number, answer: PcpAnswer, effects: PortLeaseEffect[]): void {
     if (answer.type === 'announce') return this.#hearEpoch(now, answer.epoch)
-    if (answer.nonce !== this.#nonce || answer.port !== this.#options.port || this.#protocol === 'nat-pmp') return
+    if (answer.nonce !== this.#nonce || answer.of !== this.#of || answer.port !== this.#options.port || this.#protocol === 'nat-pmp') return
     if (this.#state === 'closing') return this.#end(effects)
     if (this.#state !== 'asking') return
     if (answer.result === PCP_RESULTS['unsupported-version'] && !this.#options.client.includes(':')) return this.#fallBack(now)
@@ -182,7 +189,7 @@ export class PortLease implements Machine<PortLeaseInput, PortLeaseEffect> {
       else if (this.#protocol === 'nat-pmp') this.#refused(now, answer.result, 0, effects)
       return
     }
-    if (this.#protocol === 'pcp' || (answer.type === 'map' && answer.port !== this.#options.port)) return
+    if (this.#protocol === 'pcp' || (answer.type === 'map' && (answer.port !== this.#options.port || answer.of !== this.#of))) return
     if (this.#state === 'closing') {
       if (answer.type === 'map') this.#end(effects)
       return
@@ -212,6 +219,10 @@ export class PortLease implements Machine<PortLeaseInput, PortLeaseEffect> {
   }
 
   #hold(now: number, protocol: 'pcp' | 'nat-pmp', outside: Endpoint, lifetime: number, effects: PortLeaseEffect[]): void {
+    if (outside.port !== (this.#options.onlyPort ?? outside.port)) {
+      this.#send(0, effects)
+      return this.#refused(now, 0, 0, effects)
+    }
     const before = this.#held?.outside
     const lasts = Math.min(MAX_LEASE_MS, Math.max(MIN_LEASE_MS, lifetime * 1000))
     this.#held = { outside, expires: now + lasts }

@@ -1,10 +1,11 @@
 /**
- * Keeps a UDP port of ours open at a UPnP router (IGD:1 and :2), and IPv6 addresses let through its firewall: asks one thing after the other, renews at
+ * Keeps a port of ours open at a UPnP router (IGD:1 and :2), TCP beside UDP at the same number, and IPv6 addresses let through its firewall: asks one thing after the other, renews at
  * half life, takes everything back at the end. Speaks to nobody itself.
  */
 import { type Endpoint, type Result, parseHost } from '@harddrive-party/protocol'
 import type { Machine } from '../machine.ts'
 import { LEASE_SECONDS } from './port-lease.ts'
+import type { PortProtocol } from './pcp-message.ts'
 import type { UpnpAnswer, UpnpArguments, UpnpService, UpnpServices } from './upnp-message.ts'
 
 export type UpnpLeaseInput =
@@ -27,9 +28,15 @@ export type UpnpLeaseEffect =
 export interface UpnpLeaseOptions {
   /** Our IPv4 address towards the router; null where no mapping is wanted. */
   readonly client: string | null
+  /** What `port` and `pinholes` are of. Default UDP. */
+  readonly of?: PortProtocol
   readonly port: number
+  /** Where we listen for TCP, to be had from outside at the number that `port` has there; null = nowhere. */
+  readonly tcpPort?: number | null
   /** Our own IPv6 endpoints that a firewall should let through. */
   readonly pinholes: readonly Endpoint[]
+  /** The port for TCP at the same addresses; null = none. */
+  readonly tcpPinholePort?: number | null
   /** Uniform in [0, 1): for another port when ours is taken. */
   readonly random: () => number
 }
@@ -44,10 +51,18 @@ const REST_MS = 15 * 60_000
 /** Names us in the router's list. */
 const DESCRIPTION = 'harddrive-party'
 
-type Step = { readonly kind: 'address' | 'map' | 'unmap' } | { readonly kind: 'pinhole' | 'unpinhole'; readonly endpoint: Endpoint }
+const PROTOCOL_NUMBERS: Readonly<Record<PortProtocol, number>> = { tcp: 6, udp: 17 }
+
+interface Pinhole {
+  readonly of: PortProtocol
+  readonly endpoint: Endpoint
+}
+
+type Step = { readonly kind: 'address' | 'map' | 'unmap' | 'map-tcp' | 'unmap-tcp' } | ({ readonly kind: 'pinhole' | 'unpinhole' } & Pinhole)
 
 export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
   readonly #options: UpnpLeaseOptions
+  readonly #of: PortProtocol
   #services: UpnpServices | null = null
   #state: 'searching' | 'asking' | 'waiting' | 'closed' = 'waiting'
   #steps: Step[] = []
@@ -59,12 +74,21 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
   /** Of the attempt under way. */
   #address: string | null = null
   #held: { readonly outside: Endpoint; readonly service: UpnpService } | null = null
-  readonly #pinholes = new Map<string, { readonly endpoint: Endpoint; readonly id: string }>()
+  /** TCP at the number that the main port has outside. */
+  #tcp: { readonly port: number; readonly service: UpnpService } | null = null
+  readonly #wishes: readonly Pinhole[]
+  /** By `keyOf`. */
+  readonly #pinholes = new Map<string, Pinhole & { readonly id: string }>()
   #told = ''
 
   constructor(now: number, options: UpnpLeaseOptions) {
     this.#options = options
+    this.#of = options.of ?? 'udp'
     this.#wantedPort = options.port
+    this.#wishes = options.pinholes.flatMap((endpoint): Pinhole[] => {
+      const tcp = options.tcpPinholePort ?? null
+      return [{ of: this.#of, endpoint }, ...(tcp === null ? [] : [{ of: 'tcp', endpoint: { host: endpoint.host, port: tcp } } as const])]
+    })
     this.#due = now
   }
 
@@ -90,6 +114,7 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
   #onFound(now: number, services: UpnpServices | null, effects: UpnpLeaseEffect[]): void {
     if (services === null) {
       this.#held = null
+      this.#tcp = null
       this.#pinholes.clear()
       return this.#rest(now, REST_MS, effects)
     }
@@ -98,8 +123,8 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
     this.#ports = 0
     this.#lifetime = LEASE_SECONDS
     this.#steps = [
-      ...(this.#options.client !== null && services.connections.length > 0 ? [{ kind: 'address' } as const, { kind: 'map' } as const] : []),
-      ...(services.firewall === null ? [] : this.#options.pinholes.map((endpoint) => ({ kind: 'pinhole', endpoint }) as const)),
+      ...(this.#options.client !== null && services.connections.length > 0 ? [{ kind: 'address' } as const, { kind: 'map' } as const, { kind: 'map-tcp' } as const] : []),
+      ...(services.firewall === null ? [] : this.#wishes.map((pinhole) => ({ kind: 'pinhole', ...pinhole }) as const)),
     ]
     this.#next(now, effects)
   }
@@ -133,29 +158,38 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
       case 'map': {
         const { client, port } = this.#options
         if (connection === undefined || client === null) return null
-        return { type: 'call', service: connection, action: this.#mapAction(connection), args: [
-          ['NewRemoteHost', ''], ['NewExternalPort', this.#wantedPort], ['NewProtocol', 'UDP'], ['NewInternalPort', port], ['NewInternalClient', client],
-          ['NewEnabled', 1], ['NewPortMappingDescription', DESCRIPTION], ['NewLeaseDuration', this.#lifetime],
-        ] }
+        return this.#mapCall(connection, this.#mapAction(connection), this.#of, this.#wantedPort, port, client)
+      }
+      case 'map-tcp': {
+        const { client, tcpPort = null } = this.#options
+        if (connection === undefined || client === null || tcpPort === null || this.#held === null) return null
+        return this.#mapCall(connection, 'AddPortMapping', 'tcp', this.#held.outside.port, tcpPort, client)
       }
       case 'unmap':
-        return this.#held === null ? null : { type: 'call', service: this.#held.service, action: 'DeletePortMapping', args: [
-          ['NewRemoteHost', ''], ['NewExternalPort', this.#held.outside.port], ['NewProtocol', 'UDP'],
-        ] }
+        return this.#held === null ? null : unmapCall(this.#held.service, this.#of, this.#held.outside.port)
+      case 'unmap-tcp':
+        return this.#tcp === null ? null : unmapCall(this.#tcp.service, 'tcp', this.#tcp.port)
       case 'pinhole': {
         const { host, port } = step.endpoint
-        const known = this.#pinholes.get(host)
+        const known = this.#pinholes.get(keyOf(step))
         if (firewall === null) return null
         if (known !== undefined) return { type: 'call', service: firewall, action: 'UpdatePinhole', args: [['UniqueID', known.id], ['NewLeaseTime', LEASE_SECONDS]] }
         return { type: 'call', service: firewall, action: 'AddPinhole', args: [
-          ['RemoteHost', ''], ['RemotePort', 0], ['InternalClient', host], ['InternalPort', port], ['Protocol', 17], ['LeaseTime', LEASE_SECONDS],
+          ['RemoteHost', ''], ['RemotePort', 0], ['InternalClient', host], ['InternalPort', port], ['Protocol', PROTOCOL_NUMBERS[step.of]], ['LeaseTime', LEASE_SECONDS],
         ] }
       }
       case 'unpinhole': {
-        const known = this.#pinholes.get(step.endpoint.host)
+        const known = this.#pinholes.get(keyOf(step))
         return firewall === null || known === undefined ? null : { type: 'call', service: firewall, action: 'DeletePinhole', args: [['UniqueID', known.id]] }
       }
     }
+  }
+
+  #mapCall(service: UpnpService, action: string, of: PortProtocol, outside: number, inside: number, client: string): Extract<UpnpLeaseEffect, { type: 'call' }> {
+    return { type: 'call', service, action, args: [
+      ['NewRemoteHost', ''], ['NewExternalPort', outside], ['NewProtocol', of.toUpperCase()], ['NewInternalPort', inside], ['NewInternalClient', client],
+      ['NewEnabled', 1], ['NewPortMappingDescription', DESCRIPTION], ['NewLeaseDuration', this.#lifetime],
+    ] }
   }
 
   /** Only version 2 chooses another port by itself, and only the first time: what we hold is renewed as it is. */
@@ -178,13 +212,25 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
         break
       }
       case 'map':
-        if (this.#onMapAnswer(error, fields)) this.#steps.shift()
+        if (!this.#onMapAnswer(error, fields)) break
+        this.#steps.shift()
+        // What belongs to another number is of no use any more.
+        if (this.#tcp !== null && this.#tcp.port !== this.#held?.outside.port) this.#steps.unshift({ kind: 'unmap-tcp' })
+        break
+      case 'map-tcp':
+        // Somebody else's, or a router that does not want: then there is UDP.
+        this.#tcp = error === 0 && this.#held !== null ? { port: this.#held.outside.port, service: this.#held.service } : null
+        this.#steps.shift()
+        break
+      case 'unmap-tcp':
+        this.#tcp = null
+        this.#steps.shift()
         break
       case 'pinhole': {
-        const { host } = step.endpoint
-        const wasKnown = this.#pinholes.has(host)
-        if (error !== 0) this.#pinholes.delete(host)
-        else if (!wasKnown && /^\d{1,5}$/.test(fields['UniqueID'] ?? '')) this.#pinholes.set(host, { endpoint: step.endpoint, id: fields['UniqueID'] ?? '' })
+        const key = keyOf(step)
+        const wasKnown = this.#pinholes.has(key)
+        if (error !== 0) this.#pinholes.delete(key)
+        else if (!wasKnown && /^\d{1,5}$/.test(fields['UniqueID'] ?? '')) this.#pinholes.set(key, { of: step.of, endpoint: step.endpoint, id: fields['UniqueID'] ?? '' })
         // One that could not be prolonged is gone: once more, as a new one.
         if (error === 0 || !wasKnown) this.#steps.shift()
         break
@@ -194,7 +240,7 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
         this.#steps.shift()
         break
       case 'unpinhole':
-        this.#pinholes.delete(step.endpoint.host)
+        this.#pinholes.delete(keyOf(step))
         this.#steps.shift()
         break
     }
@@ -226,13 +272,14 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
 
   #dropMapping(): void {
     this.#held = null
-    this.#steps = this.#steps.filter(({ kind }) => kind !== 'map')
+    this.#tcp = null
+    this.#steps = this.#steps.filter(({ kind }) => kind !== 'map' && kind !== 'map-tcp')
   }
 
   #rest(now: number, ms: number, effects: UpnpLeaseEffect[]): void {
     this.#state = 'waiting'
     this.#due = now + ms
-    const held: UpnpLeaseEffect = { type: 'held', outside: this.#held?.outside ?? null, pinholes: [...this.#pinholes.values()].map(({ endpoint }) => endpoint) }
+    const held: UpnpLeaseEffect = { type: 'held', outside: this.#held?.outside ?? null, pinholes: [...this.#pinholes.values()].filter(({ of }) => of === this.#of).map(({ endpoint }) => endpoint) }
     const text = JSON.stringify(held)
     if (text === this.#told) return
     this.#told = text
@@ -247,11 +294,20 @@ export class UpnpLease implements Machine<UpnpLeaseInput, UpnpLeaseEffect> {
     // A call under way may still succeed, and is then taken back like the rest.
     this.#steps = [
       ...(isCalling && current !== undefined ? [current] : []),
+      { kind: 'unmap-tcp' },
       { kind: 'unmap' },
-      ...this.#options.pinholes.map((endpoint) => ({ kind: 'unpinhole', endpoint }) as const),
+      ...this.#wishes.map((pinhole) => ({ kind: 'unpinhole', ...pinhole }) as const),
     ]
     if (isCalling) return
     this.#state = 'asking'
     this.#next(0, effects)
   }
+}
+
+function unmapCall(service: UpnpService, of: PortProtocol, port: number): Extract<UpnpLeaseEffect, { type: 'call' }> {
+  return { type: 'call', service, action: 'DeletePortMapping', args: [['NewRemoteHost', ''], ['NewExternalPort', port], ['NewProtocol', of.toUpperCase()]] }
+}
+
+function keyOf({ of, endpoint }: Pinhole): string {
+  return `${of} ${endpoint.host}`
 }
