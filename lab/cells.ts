@@ -115,6 +115,7 @@ export const PAIR_CELLS: readonly PairCell[] = [
   // Over TCP, as long as one side can be reached.
   cell('UDP blocked', 'open', OVER_TCP, QUICK),
   cell('open', 'UDP blocked', OVER_TCP),
+  cell('UDP blocked', 'random (mapping router)', OVER_TCP),
   // No way, and why.
   cell('random', 'random', IMPOSSIBLE, QUICK),
   cell('double NAT (random)', 'random', IMPOSSIBLE),

@@ -75,12 +75,13 @@ async function takeWhole(place, program, source, { limitSeconds }) {
 async function takeFirst(place, program, source, { limitSeconds }) {
   await command('sync', [])
   const over = new AbortController()
-  const limit = AbortSignal.any([AbortSignal.timeout(limitSeconds * 1000), over.signal])
+  const limit = over.signal
+  const timer = setTimeout(() => over.abort(), limitSeconds * 1000)
   const offering = clock()
   const offer = await program.offer(source, limit).catch((error) => {
     if (!limit.aborted) throw error
   })
-  if (offer === undefined) return { seconds: null }
+  if (offer === undefined) return { seconds: null, givenUpAfterSeconds: limitSeconds }
   const offerSeconds = offering()
   await offer.meet?.()
   const before = await place.received()
@@ -92,6 +93,7 @@ async function takeFirst(place, program, source, { limitSeconds }) {
   })
   const arrived = until(async () => (await place.received()) - before > FIRST_BYTES, limit, 5).then(() => true, () => false)
   const seconds = (await Promise.race([arrived, fetched])) ? offerSeconds + fetching() : null
+  clearTimeout(timer)
   over.abort()
   await fetched
   await offer.close()

@@ -6,8 +6,8 @@ import { command } from '../../../lab/namespaces.ts'
 import { ROOT } from '../../lib/run.mjs'
 import { ANNA, BEN, SERVERS, remove, until } from './place.mjs'
 
-const TRY_MS = 3000
-const MAX_TRIES = 5
+const TRY_MS = 4000
+const MAX_TRIES = 6
 /** Looking at ten thousand files takes a tenth of that. */
 const LOOK_MS = 500
 const UI = ['--ui-address', 'http://127.0.0.1:3030']

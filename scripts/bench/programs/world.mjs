@@ -27,14 +27,14 @@ for (const [name, paths] of Object.entries(work.programs)) {
 for (const { measure, runs, ...size } of work.measures) {
   const { make, take } = MEASURES[measure]
   const source = await make(place, size)
+  const failed = new Set()
   for (let run = 0; run < runs; run++) {
     for (const [name, program] of programs) {
+      if (failed.has(name)) continue
       try {
         tell({ measure, program: name, run, ...(await take(place, program, source, size)) })
       } catch (error) {
-        // Whatever it was busy with is not to disturb the others.
-        programs.delete(name)
-        await program.close().catch(() => {})
+        failed.add(name)
         tell({ measure, program: name, failed: messageOf(error) })
       }
     }
