@@ -196,7 +196,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
     log,
   })
   closers.add(transfers.close)
-  const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now: Date.now, onChange: hub.push, onError })
+  const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now: Date.now, onChange: hub.push, note: activity.note, onError })
   wishes = wishBook
   closers.add(() => wishBook.close())
   const offersBook = await openOffersBook({

@@ -5,7 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { CodedError, type Entry, type PeerId } from '@harddrive-party/protocol'
 import {
-  type ControlChange, type HubRow, type SearchTarget, type SyncedWish, type TransferInfo, type WishPriority, type WishStatus, type WishValues, type WishesInfo, WishClock, WishHub, editWish,
+  type ActivityFact, type ControlChange, type HubRow, type SearchTarget, type SyncedWish, type TransferInfo, type WishPriority, type WishStatus, type WishValues, type WishesInfo, WishClock, WishHub, editWish,
   newSyncedWish, valuesOf,
 } from '@harddrive-party/protocol/control'
 import { drive } from '../adapters/system/drive.ts'
@@ -45,6 +45,8 @@ export interface WishBookOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number
   readonly onChange: (change: Extract<ControlChange, { type: 'wishes' }>) => void
+  /** For the log of what has happened. */
+  readonly note: (fact: ActivityFact) => void
   readonly onError: (error: unknown) => void
 }
 
@@ -288,6 +290,7 @@ class OpenWishBook implements WishBook {
     }
     await Promise.all(puts)
     await this.#count(id)
+    if (puts.length > 0) this.#options.note({ type: 'wish-fired', wishId: id, peerId, peerName: this.#options.peers.nameOf(peerId), words: target.text, count: puts.length })
   }
 
   #download({ wish }: HubRow, { match: { peerId, path } }: FoundMatch): void {

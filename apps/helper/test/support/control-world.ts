@@ -85,7 +85,7 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
     },
     onQueue: (queue) => hub.push({ type: 'queue', queue }),
   })
-  const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now, onChange: hub.push, onError })
+  const wishBook = createWishBook({ kept: await openWishListStore(store), network, transfers, peers: book, now, onChange: hub.push, note: activity.note, onError })
   wishes = wishBook
   const offers = await openOffersBook({
     store, network, transfers, nameOf: book.nameOf, storage: join(base, 'storage'), stagingDirectory: join(base, 'storage', 'staging'), onChange: hub.push, note: activity.note, onError, now,

@@ -33,7 +33,7 @@ export function wordsForEntry(entry: ActivityEntry): EntryWords {
     case 'share-missing':
       return { title: t('activity.shareMissing', { name: isolate(entry.name) }), body: t('activity.shareMissingHint'), icon: 'shares', tone: 'bad', to: '/shares' }
     case 'wish-fired':
-      return { title: t('activity.wishFired', { words: isolate(entry.words) }), body: t('activity.wishFiredFrom', { peer: isolate(entry.peerName) }, entry.count), icon: 'search', tone: 'good', to: '/transfers' }
+      return { title: t('activity.wishFired', { words: isolate(entry.words) }), body: t('activity.wishFiredFrom', { peer: isolate(entry.peerName) }, entry.count), icon: 'wish', tone: 'good', to: '/wishes' }
     case 'offer':
       return { title: t('activity.offer', { peer: isolate(entry.peerName), name: isolate(entry.name) }), body: formatBytes(entry.bytes), icon: 'download', tone: 'wait', to: '/peers' }
   }
