@@ -1,19 +1,23 @@
 import { type Server, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { chromium, expect, test } from '@playwright/test'
+import { callApi } from './support/api.ts'
 import { type HelperProcess, makeHelperFolder, startHelper } from './support/helper-process.ts'
 
 /** What a web page that somebody happens to open can do to the helper on their machine: nothing. Field attacks 5 to 8. */
 
 let helper: HelperProcess
+/** Somebody whose code is good: an order to connect to them would show. */
+let friend: HelperProcess
 let evil: Server
 let evilOrigin: string
-let remove: () => Promise<void>
+let remove: () => Promise<unknown>
 
 test.beforeAll(async () => {
-  const folder = await makeHelperFolder('hostile-page')
-  remove = folder.remove
+  const [folder, friendFolder] = [await makeHelperFolder('hostile-page'), await makeHelperFolder('hostile-page-friend')]
+  remove = () => Promise.all([folder.remove(), friendFolder.remove()])
   helper = await startHelper(folder)
+  friend = await startHelper(friendFolder)
   evil = createServer((_request, response) => {
     response.setHeader('content-type', 'text/html')
     response.end('<!doctype html><title>Cute cats</title><body>cats</body>')
@@ -24,12 +28,12 @@ test.beforeAll(async () => {
 
 test.afterAll(async () => {
   evil.close()
-  await helper.stop()
+  await Promise.all([helper.stop(), friend.stop()])
   await remove()
 })
 
 /** Runs in the page. Every attempt reports what it got; getting anything readable is the failure. */
-async function attack(ui: string): Promise<Record<string, string>> {
+async function attack({ ui, code }: { ui: string; code: string }): Promise<Record<string, string>> {
   const outcomes: Record<string, string> = {}
   const attempt = async (name: string, action: () => Promise<string>) => {
     outcomes[name] = await action().catch((error: unknown) => `refused: ${String(error)}`)
@@ -40,10 +44,22 @@ async function attack(ui: string): Promise<Record<string, string>> {
   }
   await attempt('read the status', () => read(`${ui}/api/status`))
   await attempt('read the app', () => read(`${ui}/`))
-  await attempt('order a connection with a simple request', () =>
-    read(`${ui}/api/connect`, { method: 'POST', mode: 'no-cors', headers: { 'content-type': 'text/plain' }, body: '{"code":"x"}' }))
-  await attempt('order a connection with JSON', () =>
-    read(`${ui}/api/connect`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"code":"x"}' }))
+  const body = JSON.stringify({ code })
+  await attempt('order a connection with a simple request', () => read(`${ui}/api/connect`, { method: 'POST', mode: 'no-cors', headers: { 'content-type': 'text/plain' }, body }))
+  await attempt('order a connection with JSON', () => read(`${ui}/api/connect`, { method: 'POST', headers: { 'content-type': 'application/json' }, body }))
+  await attempt('order a connection with a form', () =>
+    new Promise((resolve) => {
+      const form = document.createElement('form')
+      const frame = document.createElement('iframe')
+      frame.name = 'answer'
+      frame.addEventListener('load', () => resolve('sent'))
+      Object.assign(form, { method: 'POST', action: `${ui}/api/connect`, enctype: 'text/plain', target: 'answer' })
+      const field = document.createElement('input')
+      Object.assign(field, { name: body.slice(0, -1), value: '}' })
+      form.append(field)
+      document.body.append(frame, form)
+      form.submit()
+    }))
   await attempt('stop the helper', () => read(`${ui}/api/shutdown`, { method: 'POST', mode: 'no-cors', body: '{}' }))
   await attempt('open the control socket', () =>
     new Promise((resolve) => {
@@ -67,12 +83,14 @@ async function attack(ui: string): Promise<Record<string, string>> {
 
 test('a page on another origin reads nothing and orders nothing', async ({ page }) => {
   await page.goto(evilOrigin)
-  const outcomes = await page.evaluate(attack, helper.ui)
+  const outcomes = await page.evaluate(attack, { ui: helper.ui, code: friend.code })
   for (const [name, outcome] of Object.entries(outcomes)) {
     expect(outcome, name).not.toMatch(/^(READ|OPENED)/)
   }
   expect(outcomes['open the control socket']).toBe('refused')
-  // The helper took none of the orders: it is still there, and knows nobody.
+  // The helper took none of the orders: it knows nobody, and is still there.
+  expect((await callApi<{ peers: unknown[] }>(helper, 'snapshot')).peers).toEqual([])
+  expect((await callApi<{ peers: unknown[] }>(friend, 'snapshot')).peers).toEqual([])
   const response = await page.request.get(`${helper.ui}/`)
   expect(response.ok()).toBe(true)
   expect(response.headers()['content-security-policy']).toContain("frame-ancestors 'none'")
