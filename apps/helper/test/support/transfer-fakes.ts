@@ -35,6 +35,8 @@ export class FakePeer {
   busyCalls: boolean[] = []
   /** Runs before each read is answered; may wait or throw. */
   beforeRead: (wanted: ReadArguments, signal: AbortSignal) => Promise<void> | void = () => undefined
+  /** What is said before a file of a bundle comes: a place in the queue, or null for a limit. */
+  placeBefore: (index: number) => number | null | undefined = () => undefined
   readonly connection: PeerConnection
 
   constructor(number = 1) {
@@ -106,6 +108,8 @@ export class FakePeer {
     let at = 0
     for (const [index, { path, size, mtime }] of files.entries()) {
       const bytes = into.subarray(at, at + size)
+      const place = this.placeBefore(index)
+      if (place !== undefined) options.onPlace?.(place)
       try {
         await this.read(connection, { path, start: 0, end: size, expect: { size, mtime } }, bytes, options)
       } catch (error) {

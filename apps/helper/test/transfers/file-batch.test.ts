@@ -102,6 +102,14 @@ test('a lost line ends those that have not come, and what has come is kept', asy
   expect([...(await readTree(directory)).keys()].filter((path) => !path.endsWith('/'))).toHaveLength(20)
 })
 
+test('the place in the queue is told of every file that has not come', async () => {
+  const { peer, jobs, all, until } = await openBench(4)
+  peer.placeBefore = (index) => [7, undefined, null][index]
+  jobs.start(all())
+  const told = (await until(10)).flatMap((event) => (event.type === 'file-waiting' ? [[event.jobId, event.place]] : []))
+  expect(told).toEqual([['Music/0/0', 7], ['Music/1/1', 7], ['Music/2/2', 7], ['Music/3/3', 7], ['Music/2/2', null], ['Music/3/3', null]])
+})
+
 test('one that is stopped does not come, and the others do; when all are, nothing is left', async () => {
   const { peer, directory, jobs, all, until } = await openBench(5)
   const { opened, open } = gate()

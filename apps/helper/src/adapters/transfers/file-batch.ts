@@ -28,6 +28,8 @@ export interface FileBatchOptions {
   /** @throws CodedError `disk-full` */
   readonly checkSpace: (downloadDirectory: string) => Promise<void>
   readonly setBusy: (connection: PeerConnection, change: 1 | -1) => void
+  /** The peer serves others before this one (1 = it is next), or a limit of ours lets nothing in (null). */
+  readonly onPlace: (job: FileJob, place: number | null) => void
   /** Fetches one by itself, from a peer that knows no bundles. */
   readonly single: (member: BatchMember) => Promise<DoneEvent>
   readonly request?: typeof requestBundle
@@ -127,17 +129,26 @@ export class FileBatch {
   }
 
   async #fetchBundle(connection: PeerConnection, bundle: readonly Waiting[]): Promise<void> {
-    const { request = requestBundle, buffers, inTurn } = this.#options
+    const { request = requestBundle, buffers, inTurn, onPlace } = this.#options
     const { signal } = this.#abort
     const bytes = bundle.reduce((sum, { version }) => sum + version.size, 0)
     const storing: Promise<void>[] = []
+    // Files come in order: from here on they wait.
+    let arrived = 0
+    const tellPlace = (place: number | null): void => {
+      for (const { member } of bundle.slice(arrived)) if (!member.abort.signal.aborted) onPlace(member.job, place)
+    }
     let buffer: Uint8Array | undefined
     let failure: { readonly error: unknown } | undefined
     try {
       await inTurn(connection.peerId, signal, async () => {
         // A turn first, then a buffer, as everywhere: who has a buffer waits for nobody.
         buffer = await buffers.acquire(bytes, connection.peerId, signal)
-        await request(connection, bundle.map(({ version }) => version), buffer, (index, outcome) => storing.push(store(bundle[index] as Waiting, outcome)), { signal })
+        const onFile = (index: number, outcome: BundleOutcome): void => {
+          arrived = index + 1
+          storing.push(store(bundle[index] as Waiting, outcome))
+        }
+        await request(connection, bundle.map(({ version }) => version), buffer, onFile, { signal, onPlace: tellPlace })
       })
     } catch (error) {
       failure = { error }

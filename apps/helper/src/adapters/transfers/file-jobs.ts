@@ -97,6 +97,9 @@ export function openFileJobs(options: FileJobsOptions): FileJobs {
       }
     },
     single: (member) => run(member as RunningJob),
+    onPlace: ({ jobId }, place) => {
+      if (!closed) options.onEvent({ type: 'file-waiting', jobId, place })
+    },
     ...(options.readBundle === undefined ? {} : { request: options.readBundle }),
   }
   let stallTimer: ReturnType<typeof setInterval> | undefined
