@@ -47,15 +47,22 @@ export async function killAll(): Promise<void> {
   }))
 }
 
-export async function startHelper(program: HelperProgram, root: string, args: readonly string[] = []): Promise<HelperProcess> {
+export interface StartHelperOptions {
+  readonly env?: Record<string, string>
+  /** Called before it is ready, for tests that end it on the way. */
+  readonly onSpawn?: (child: ChildProcess) => void
+}
+
+export async function startHelper(program: HelperProgram, root: string, args: readonly string[] = [], { env = {}, onSpawn }: StartHelperOptions = {}): Promise<HelperProcess> {
   const storage = join(root, 'storage')
   const downloads = join(root, 'downloads')
   await mkdir(downloads, { recursive: true })
   const child = spawn(process.execPath, [
     program.cli, 'start', '--json', '--loopback-only', '--no-stun', '--no-mdns', '--no-open', '--ui-address', 'http://127.0.0.1:0',
     '--storage', storage, '--download-dir', downloads, ...args,
-  ], { stdio: ['ignore', 'pipe', 'pipe'], env: environment(program) })
+  ], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...environment(program), ...env } })
   running.add(child)
+  onSpawn?.(child)
   let log = ''
   child.stderr.on('data', (chunk) => (log += String(chunk)))
   const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
