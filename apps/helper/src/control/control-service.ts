@@ -203,7 +203,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     clearFinished: async () => transfers.clearFinished(),
     transferFiles: async ({ transferId, cursor, limit }) => transfers.files(transferId, cursor, limit),
 
-    ...createPreviewService({ network, transfers, knownPeer }, holder),
+    ...createPreviewService({ network, transfers, shares, ownId: deps.peerId, knownPeer }, holder),
 
     ...createDevicesService(deps, session.deviceId),
 

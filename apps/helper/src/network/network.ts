@@ -17,6 +17,7 @@ import { openThumbnailSource } from '../adapters/thumbnails/thumbnail-requests.t
 import { compareWithPeer } from '../adapters/transfers/local-compare.ts'
 import { type Meeting, openMeeting } from '../adapters/peers/meeting.ts'
 import { openWay } from '../adapters/reach/open-way.ts'
+import { openOwnFiles } from '../adapters/files/own-files.ts'
 import { openOwnAddresses, summarizeReach } from '../adapters/reach/own-addresses.ts'
 import { type OwnRecord, openOwnRecord } from '../adapters/peers/own-record.ts'
 import { type PeerLinks, openPeerLinks } from '../adapters/peers/peer-links.ts'
@@ -69,6 +70,7 @@ export interface Network extends NetworkApi {
 
 /** Emits `ready` (or `no-transport`) before it resolves. @throws CodedError `disk-error` */
 export async function openNetwork({ config, emit, log }: NetworkOptions): Promise<Network> {
+  const self = peerIdFromKey(publicKeyOf(Buffer.from(config.identitySeed, 'hex')))
   const index = openShareIndexReader({ directory: config.indexDirectory, shares: config.shares })
   const reader = openOfferedReader({ index })
   if (config.offers !== undefined) reader.setOffers(config.offers.offered)
@@ -106,6 +108,7 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     ...(config.thumbnailDirectory === undefined ? {} : { cache: openThumbnailCache(config.thumbnailDirectory) }),
   }) : undefined
   const pictures = openThumbnailSource({ connection: connectionTo })
+  const ownFiles = openOwnFiles({ peerId: self, reader, thumbnails })
   const service = openPeerService({
     reader,
     ...(thumbnails === undefined ? {} : { thumbnail: servedThumbnails(thumbnails, upPacer) }),
@@ -145,11 +148,12 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     uiOrigins: config.uiOrigins,
     downloadDirectory: () => downloadDirectory,
     readRemote: async (peerId, path, start, end, expect, options) => {
+      if (peerId === self) return ownFiles.read(path, start, end, expect, options)
       const bytes = new Uint8Array(end - start)
       await read(requireConnection(peerId), { path, start, end, expect }, bytes, options)
       return bytes
     },
-    readThumbnail: (peerId, request, options) => pictures.get(peerId, request, options),
+    readThumbnail: (peerId, request, options) => (peerId === self ? ownFiles.thumbnail(request, options) : pictures.get(peerId, request, options)),
     log: (level, message, details) => log[level](details ?? {}, message),
   })
   if (config.lanFiles != null) await files.setLan(config.lanFiles).catch((error: unknown) => log.warn({ err: error }, 'files cannot be served to the local network'))
@@ -175,7 +179,6 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
       else if (socket === MAIN_SOCKET) own?.take(from, bytes)
     },
   })
-  const self = peerIdFromKey(publicKeyOf(Buffer.from(config.identitySeed, 'hex')))
   let told: ReturnType<typeof summarizeReach> | undefined
   const { quic, tcp } = transports
   const own = quic ?? tcp ? openOwnAddressesHere() : undefined
@@ -324,11 +327,13 @@ export async function openNetwork({ config, emit, log }: NetworkOptions): Promis
     readText: async (file) => {
       if (file.kind === 'local') return readLocalText(file, downloadDirectory)
       const end = Math.min(file.size, MAX_TEXT_BYTES)
+      const expect = { size: file.size, mtime: file.mtime }
+      if (file.peerId === self) return textStart(await ownFiles.read(file.path, 0, end, expect, { signal: closed.signal }), file.size)
       const bytes = new Uint8Array(end)
-      await read(requireConnection(file.peerId), { path: file.path, start: 0, end, expect: { size: file.size, mtime: file.mtime } }, bytes, { signal: closed.signal })
+      await read(requireConnection(file.peerId), { path: file.path, start: 0, end, expect }, bytes, { signal: closed.signal })
       return textStart(bytes, file.size)
     },
-    makesThumbnails: async ({ peerId }) => pictures.isOffered(peerId),
+    makesThumbnails: async ({ peerId }) => (peerId === self ? ownFiles.makesThumbnails : pictures.isOffered(peerId)),
     revokeGrants: async ({ deviceId }) => files.revoke(deviceId),
     setLanFiles: (lan) => files.setLan(lan),
     sharesChanged: async (next) => {

@@ -9,7 +9,7 @@ import { useViewer } from '../features/viewer/viewer-store.ts'
 import { openInTab } from '../ui/open-in-tab.ts'
 import { previewKind } from '../ui/preview-kind.ts'
 
-/** What can be done with somebody's entry, from a tree or from search results: download it, or look at it without keeping it. */
+/** What can be done with somebody's entry, or looked at of my own (`peerId` null), from a tree or from search results: download it, or look at it without keeping it. */
 export function useEntryActions() {
   const helper = useHelper()
   const wishes = useWishes()
@@ -46,12 +46,13 @@ export function useEntryActions() {
     if (taken !== undefined) await helper.api.followTransfer({ transferId: taken.transferId, follow: true })
   }
 
-  async function preview(peerId: PeerId, entry: Entry, peerName = '') {
+  async function preview(peerId: PeerId | null, entry: Entry, peerName = '') {
     if (entry.isDirectory) {
+      if (peerId === null) return
       looking.value = { peerId, peerName, entry }
       return
     }
-    if (previewKind(lastPart(entry.path)) !== null) viewer.openRemote(peerId, peerName === '' ? (helper.peers.get(peerId)?.name ?? '') : peerName, entry)
+    if (previewKind(lastPart(entry.path)) !== null) viewer.openRemote(peerId, peerName === '' && peerId !== null ? (helper.peers.get(peerId)?.name ?? '') : peerName, entry)
     else await toasts.attempt(() => openInTab(async () => (await helper.api.remoteFileUrl({ peerId, path: entry.path })).url))
   }
 

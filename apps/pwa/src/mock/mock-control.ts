@@ -1,6 +1,6 @@
 import { mockActivity } from './mock-activity.ts'
 import { mockAutostart } from './mock-autostart.ts'
-import { type AnnounceCode, type SharePath, CodedError, fingerprint, formatAnnounceCode, formatAnnounceLink, keyHashOf } from '@harddrive-party/protocol'
+import { type AnnounceCode, type PeerId, type SharePath, CodedError, fingerprint, formatAnnounceCode, formatAnnounceLink, keyHashOf } from '@harddrive-party/protocol'
 import { CONTROL_METHODS, type ControlApi, type ControlChange, type ControlEvent, type DeviceRole, type PeerInfo, type PeerState, type Settings, type ShareInfo, type StatusInfo, type UploadInfo, type UploadPeerInfo, hasRole, roleFor } from '@harddrive-party/protocol/control'
 import { type MockNode, filesBelow, folder, file, listTree, nodeAt } from './mock-library.ts'
 import { type MockScenario, MY_ID, NEW_PEER_ID, makeWorld } from './mock-scenarios.ts'
@@ -165,6 +165,14 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
     return { code: formatAnnounceCode(facts), link: formatAnnounceLink('http://127.0.0.1:3030/', facts) }
   }
 
+  /** A file of a peer, or with null one of mine. */
+  function fileAt(peerId: PeerId | null, path: SharePath): MockNode {
+    if (peerId !== null) knownPeer(peerId)
+    const node = nodeAt(peerId === null ? [...mine.values()].map((share) => share.node) : (libraries.get(peerId) ?? []), path)
+    if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
+    return node
+  }
+
   function mustWork() {
     if (world.failing) throw new CodedError('timed-out', 'no answer in time')
   }
@@ -271,22 +279,16 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       return { url: 'about:blank#downloaded' }
     },
     async remoteFileUrl({ peerId, path }) {
-      knownPeer(peerId)
-      const node = nodeAt(libraries.get(peerId) ?? [], path)
-      if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
+      const node = fileAt(peerId, path)
       return { url: 'about:blank#remote', size: node.size, mtime: node.mtime }
     },
     async thumbnailsUrl({ peerId }) {
-      knownPeer(peerId)
+      if (peerId !== null) knownPeer(peerId)
       return { url: null }
     },
     async previewText(file) {
       if ('transferId' in file) transfers.finished(file.transferId)
-      else {
-        knownPeer(file.peerId)
-        const node = nodeAt(libraries.get(file.peerId) ?? [], file.path)
-        if (node === undefined || node.children !== null) throw new CodedError('not-found', 'there is no such file')
-      }
+      else fileAt(file.peerId, file.path)
       return { text: 'Side A\n\n1. Opening (3:12)\n2. The long way home (5:47)\n', encoding: 'utf-8', cut: false }
     },
     ...activity.api,

@@ -7,8 +7,11 @@ export interface MockNode {
   readonly name: string
   readonly size: number
   readonly mtime: number
-  readonly children: readonly MockNode[] | null
+  readonly children: MockNodes | null
 }
+
+/** As much of a list as is needed of one; a long one makes its nodes when they are looked at. */
+export type MockNodes = Pick<readonly MockNode[], 'length' | 'slice' | 'find'> & Iterable<MockNode>
 
 const NEWEST = Date.UTC(2026, 9, 1)
 const DAY = 86_400_000
@@ -61,13 +64,36 @@ export function pictureShare(): MockNode {
   ])
 }
 
-export const LARGE_COUNT = 100_000
+export const LARGE_COUNT = 1_000_000
 
 export function largeShare(): MockNode {
-  return folder('Archive', [
-    folder('Scans', Array.from({ length: LARGE_COUNT }, (_, index) => file(`scan-${String(index).padStart(6, '0')}.tif`))),
-    file('About this archive.txt', 2_204),
-  ])
+  const scans: MockNode = { name: 'Scans', size: LARGE_COUNT * 10_000_000, mtime: NEWEST, children: new ManyNodes(LARGE_COUNT, (index) => file(`scan-${String(index).padStart(6, '0')}.tif`)) }
+  return folder('Archive', [scans, file('About this archive.txt', 2_204)])
+}
+
+/** Nodes that exist only while somebody looks at them. */
+class ManyNodes implements MockNodes {
+  readonly length: number
+  readonly #make: (index: number) => MockNode
+
+  constructor(length: number, make: (index: number) => MockNode) {
+    this.length = length
+    this.#make = make
+  }
+
+  slice(start = 0, end = this.length): MockNode[] {
+    return Array.from({ length: Math.max(0, Math.min(end, this.length) - start) }, (_, at) => this.#make(start + at))
+  }
+
+  find(isWanted: (node: MockNode, index: number, all: MockNode[]) => unknown): MockNode | undefined {
+    let index = 0
+    for (const node of this) if (isWanted(node, index++, [])) return node
+    return undefined
+  }
+
+  *[Symbol.iterator](): Generator<MockNode> {
+    for (let index = 0; index < this.length; index++) yield this.#make(index)
+  }
 }
 
 const MAX_LIMIT = 1000
@@ -83,7 +109,7 @@ export function listTree(shares: readonly MockNode[], { path, search, recursive,
   const end = start + Math.min(limit, MAX_LIMIT)
   if (sort !== undefined || (recursive && query !== undefined)) return sortedPage(nodes, prefix, { query, recursive, sort, reverse, start, end })
   if (!recursive && query === undefined) {
-    // The usual case, and the one that has to be quick in a folder of a hundred thousand.
+    // The usual case, and the one that has to be quick in a folder of a million.
     for (const [node, at] of walk(nodes.slice(start, end), prefix, false)) entries.push(entryOf(node, at))
     return end < nodes.length ? { entries, cursor: String(end) } : { entries }
   }
@@ -106,7 +132,7 @@ interface Sorting {
   readonly end: number
 }
 
-function sortedPage(nodes: readonly MockNode[], prefix: string, { query, recursive, sort, reverse, start, end }: Sorting): ListPage {
+function sortedPage(nodes: MockNodes, prefix: string, { query, recursive, sort, reverse, start, end }: Sorting): ListPage {
   const found = [...walk(nodes, prefix, recursive)].flatMap(([node, at]) => {
     const entry = entryOf(node, at)
     const rank = query === undefined ? 0 : rankEntry(query, entry, prefix)
@@ -127,10 +153,10 @@ function entryOf(node: MockNode, path: string): Entry {
   return { path: path as SharePath, size: node.size, mtime: node.mtime, isDirectory: node.children !== null }
 }
 
-function find(shares: readonly MockNode[], path: string | undefined): { nodes: readonly MockNode[]; prefix: string } {
+function find(shares: readonly MockNode[], path: string | undefined): { nodes: MockNodes; prefix: string } {
   if (path === undefined) return { nodes: shares, prefix: '' }
   const parts = path.split('/')
-  let nodes = shares
+  let nodes: MockNodes = shares
   for (const [depth, part] of parts.entries()) {
     const node = nodes.find((candidate) => candidate.name === part)
     if (node === undefined) throw new CodedError('not-found', 'there is nothing at this path')
@@ -143,7 +169,7 @@ function find(shares: readonly MockNode[], path: string | undefined): { nodes: r
   return { nodes, prefix: path }
 }
 
-function* walk(nodes: readonly MockNode[], prefix: string, recursive: boolean): Generator<[MockNode, string]> {
+function* walk(nodes: MockNodes, prefix: string, recursive: boolean): Generator<[MockNode, string]> {
   for (const node of nodes) {
     const path = prefix === '' ? node.name : `${prefix}/${node.name}`
     yield [node, path]
@@ -152,7 +178,7 @@ function* walk(nodes: readonly MockNode[], prefix: string, recursive: boolean): 
 }
 
 export function nodeAt(shares: readonly MockNode[], path: string): MockNode | undefined {
-  let nodes: readonly MockNode[] | null = shares
+  let nodes: MockNodes | null = shares
   let found: MockNode | undefined
   for (const part of path.split('/')) {
     found = nodes?.find((candidate) => candidate.name === part)

@@ -12,9 +12,9 @@ const ASK_AGAIN_MS = 5_000
 
 export const useThumbnails = defineStore('thumbnails', () => {
   const helper = useHelper()
-  /** `null` = the peer makes none. */
-  const bases = shallowReactive(new Map<PeerId, string | null>())
-  const askedAt = new Map<PeerId, number>()
+  /** By peer, mine under null. `null` = none are made. */
+  const bases = shallowReactive(new Map<PeerId | null, string | null>())
+  const askedAt = new Map<PeerId | null, number>()
   /** Those on the screen last come first: whoever scrolls on does not wait for what is gone. */
   const waiting: (() => void)[] = []
   let loading = 0
@@ -26,7 +26,7 @@ export const useThumbnails = defineStore('thumbnails', () => {
   })
 
   /** Asks where they are, unless that was done a moment ago. */
-  async function ask(peerId: PeerId) {
+  async function ask(peerId: PeerId | null) {
     const now = Date.now()
     if (now - (askedAt.get(peerId) ?? -Infinity) < ASK_AGAIN_MS) return
     askedAt.set(peerId, now)
@@ -49,7 +49,7 @@ export const useThumbnails = defineStore('thumbnails', () => {
   return {
     ask,
     /** Undefined until it is known. */
-    baseOf: (peerId: PeerId) => bases.get(peerId),
+    baseOf: (peerId: PeerId | null) => bases.get(peerId),
     /** @param begin called when it may load @returns to be called once it has, or is no longer wanted; twice is once */
     load(begin: () => void): () => void {
       let over = false

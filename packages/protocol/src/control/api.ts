@@ -64,8 +64,8 @@ export interface ControlApi extends ActivityApi, AccessApi, DevicesApi, LanApi, 
 
   /** A short-lived address on the files origin of a downloaded file (`transferId`, and `path` within it for a folder) … */
   downloadedFileUrl(args: { transferId: string; path?: string }): Promise<{ url: string }>
-  /** … or of a peer's file, fetched range by range while it is read. Nothing is written to disk. */
-  remoteFileUrl(args: { peerId: PeerId; path: SharePath }): Promise<{ url: string; size: number; mtime: number }>
+  /** … or of a peer's file, with `peerId: null` one that I share, fetched range by range while it is read. Nothing is written to disk. */
+  remoteFileUrl(args: { peerId: PeerId | null; path: SharePath }): Promise<{ url: string; size: number; mtime: number }>
 
   updateSettings(args: Partial<Omit<Settings, 'topics'>>): Promise<Settings>
   /** Finds peers who are in the same topic, and lets them find me, until `leaveTopic`. @returns the topic as it is compared: without spaces around it */

@@ -100,7 +100,7 @@ const SCHEMAS = {
   clearFinished: nothing,
   transferFiles: v.strictObject({ transferId: id, cursor: v.exactOptional(cursor), limit }),
   downloadedFileUrl: v.strictObject({ transferId: id, path: v.exactOptional(sharePath) }),
-  remoteFileUrl: v.strictObject({ peerId, path: sharePath }),
+  remoteFileUrl: v.strictObject({ peerId: v.nullable(peerId), path: sharePath }),
   ...DEVICES_SCHEMAS,
   updateSettings: v.strictObject({
     askBeforeAccepting: v.exactOptional(flag),

@@ -8,6 +8,6 @@ import type { PREVIEW_METHODS } from './preview-api.ts'
 const path = parsed<SharePath>(parseSharePath)
 
 export const PREVIEW_SCHEMAS = {
-  thumbnailsUrl: v.strictObject({ peerId }),
-  previewText: v.union([v.strictObject({ peerId, path }), v.strictObject({ transferId: id, path: v.exactOptional(path) })], 'must name a peer and a path, or a transfer'),
+  thumbnailsUrl: v.strictObject({ peerId: v.nullable(peerId) }),
+  previewText: v.union([v.strictObject({ peerId: v.nullable(peerId), path }), v.strictObject({ transferId: id, path: v.exactOptional(path) })], 'must name a peer and a path, or a transfer'),
 } satisfies Record<(typeof PREVIEW_METHODS)[number], v.GenericSchema>

@@ -9,7 +9,7 @@ import { type PreviewKind, previewKind } from '../../ui/preview-kind.ts'
 /** What is being looked at, and what lies beside it in its folder. Nothing of it is kept. */
 
 export type ViewerSource =
-  | { readonly type: 'remote'; readonly peerId: PeerId; readonly peerName: string; readonly entry: Entry }
+  | { readonly type: 'remote'; /** Null = I share it. */ readonly peerId: PeerId | null; readonly peerName: string; readonly entry: Entry }
   | { readonly type: 'done'; readonly transfer: TransferInfo; readonly path?: string }
 
 export interface ViewerItem {
@@ -41,7 +41,7 @@ export const useViewer = defineStore('viewer', () => {
     }, () => undefined)
   }
 
-  function openRemote(peerId: PeerId, peerName: string, entry: Entry) {
+  function openRemote(peerId: PeerId | null, peerName: string, entry: Entry) {
     const first = remoteItem(peerId, peerName, entry)
     if (first === null) return
     const folder = parentOf(entry.path)
@@ -107,10 +107,10 @@ export const useViewer = defineStore('viewer', () => {
   }
 })
 
-function remoteItem(peerId: PeerId, peerName: string, entry: Entry): ViewerItem | null {
+function remoteItem(peerId: PeerId | null, peerName: string, entry: Entry): ViewerItem | null {
   const name = lastPart(entry.path)
   const kind = entry.isDirectory ? null : previewKind(name)
-  return kind && { key: `${peerId}\n${entry.path}`, name, kind, source: { type: 'remote', peerId, peerName, entry } }
+  return kind && { key: `${peerId ?? ''}\n${entry.path}`, name, kind, source: { type: 'remote', peerId, peerName, entry } }
 }
 
 function doneItem(transfer: TransferInfo, path: string | undefined): ViewerItem | null {

@@ -6,6 +6,7 @@ export const viewer: Messages['viewer'] = {
   previous: 'Vorherige',
   next: 'Nächste',
   from: 'von {name}',
+  mine: 'von dir freigegeben',
   place: '{at} von {total}',
   openTab: 'In neuem Tab öffnen',
   zoom: 'Vergrößerung',

@@ -5,6 +5,7 @@ export const viewer = {
   previous: 'Previous',
   next: 'Next',
   from: 'from {name}',
+  mine: 'shared by you',
   place: '{at} of {total}',
   openTab: 'Open in a new tab',
   zoom: 'Zoom',
