@@ -9,13 +9,17 @@ export const STAGING_PREFIX = '/staging'
 const STATUS: Partial<Record<CodedError['code'], number>> = { 'not-found': 404, 'bad-path': 400, 'bad-request': 400, 'too-large': 413, 'disk-full': 507, busy: 503 }
 
 /** Answers `{ bytes }`, or `{ error: { code, message } }`. */
-export function createStagingDoor(staging: Pick<Staging, 'put'>): express.Router {
+export function createStagingDoor(staging: Pick<Staging, 'put' | 'putFolder'>): express.Router {
   const router = express.Router()
   router.put('/:stagingId', express.raw({ type: () => true, limit: MAX_STAGED_PIECE, inflate: false }), (request, response) => {
-    const { path, offset } = request.query
+    const { path, offset, folder } = request.query
     const at = typeof offset === 'string' && /^\d{1,15}$/.test(offset) ? Number(offset) : undefined
     const work = async () => {
-      if (typeof path !== 'string' || at === undefined) throw new CodedError('bad-request', 'path and offset are wanted')
+      if (typeof path === 'string' && folder === '1' && offset === undefined) {
+        await staging.putFolder(request.params.stagingId, path)
+        return 0
+      }
+      if (folder !== undefined || typeof path !== 'string' || at === undefined) throw new CodedError('bad-request', 'path and offset are wanted, or path and folder=1')
       // Without a body there is no buffer.
       const piece: unknown = request.body
       return staging.put(request.params.stagingId, path, at, piece instanceof Uint8Array ? piece : new Uint8Array())

@@ -23,7 +23,7 @@ export interface WebDoorOptions {
   /** The built app: `index.html`, hashed files below `assets/`. */
   readonly pwaDirectory: string
   /** Takes files that browsers hand over; absent = nothing does. */
-  readonly staging?: Pick<Staging, 'put'>
+  readonly staging?: Pick<Staging, 'put' | 'putFolder'>
   readonly log: (level: 'info' | 'warn', message: string, details?: object) => void
 }
 

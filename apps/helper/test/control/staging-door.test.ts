@@ -27,6 +27,19 @@ describe('the door for files from a browser', () => {
     expect((await api.snapshot()).offers.offers.find((offer) => offer.offerId === offerId)?.state).toBe('withdrawn')
   })
 
+  test('takes folders with nothing in them', async () => {
+    const { api } = await world.connect(await world.addDevice('browser', 'control'))
+    const { url, stagingId } = await api.openStaging()
+    for (let again = 0; again < 2; again++) expect(await (await put(`${url}?path=Trip/later/maybe&folder=1`, Buffer.alloc(0))).json()).toEqual({ bytes: 0 })
+    expect((await put(`${url}?path=Trip/a.txt&offset=0`, Buffer.from('abc'))).status).toBe(200)
+    expect((await put(`${url}?path=Trip/a.txt&folder=1`, Buffer.alloc(0))).status).toBe(400)
+    expect((await put(`${url}?path=../up&folder=1`, Buffer.alloc(0))).status).toBe(400)
+    expect((await put(`${url}?path=Trip/b&folder=1&offset=0`, Buffer.alloc(0))).status).toBe(400)
+    const { offerId } = await api.sendOffer({ peerId: PEER, stagingId })
+    const { offers } = (await api.snapshot()).offers
+    expect(offers.find((offer) => offer.offerId === offerId)).toMatchObject({ name: 'Trip', files: 1, bytes: 3, isDirectory: true, state: 'waiting' })
+  })
+
   test('refuses other pages, strangers, ways out and pieces that are too large', async () => {
     const { api } = await world.connect(await world.addDevice('browser', 'control'))
     const { url } = await api.openStaging()

@@ -19,6 +19,8 @@ export interface Staging {
    * @throws CodedError `not-found`, `bad-path`, `too-large`, `disk-full`, `disk-error`
    */
   put(stagingId: string, path: string, offset: number, piece: Uint8Array): Promise<number>
+  /** Makes a folder, for one that has nothing in it. Again is fine. @throws CodedError as put */
+  putFolder(stagingId: string, path: string): Promise<void>
   /** From now on it belongs to an offer and stays. @returns what is in it @throws CodedError `not-found`, `busy` while a piece is being written */
   take(stagingId: string): Promise<readonly OfferItem[]>
   /** Removes it, unless an offer has it. */
@@ -88,14 +90,13 @@ export async function openStaging(options: StagingOptions): Promise<Staging> {
   }
 
   async function write(stagingId: string, one: Open, path: SharePath, offset: number, piece: Uint8Array): Promise<number> {
-    if (stagings.get(stagingId) !== one || one.isTaken) throw new CodedError('not-found', 'there is no such place for files any more')
     const root = join(directory, stagingId)
     const parts = sharePathParts(path)
     const file = join(root, ...parts)
     return disk(file, async () => {
       const known = await lstat(file).catch(() => undefined)
       if (known !== undefined && !known.isFile()) throw new CodedError('bad-path', 'a folder has this name already')
-      if (known === undefined && ++one.files > MAX_OFFER_ENTRIES) throw new CodedError('too-large', `at most ${MAX_OFFER_ENTRIES} files at once can be sent`)
+      if (known === undefined) countOne(one)
       const size = known?.size ?? 0
       if (known !== undefined && (size !== offset || piece.length === 0)) return size
       if (offset !== size) return size
@@ -115,6 +116,20 @@ export async function openStaging(options: StagingOptions): Promise<Staging> {
     })
   }
 
+  /** What is put there waits for what was put before it. */
+  function inTurn<T>(stagingId: string, text: string, work: (one: Open, path: SharePath) => Promise<T>): Promise<T> {
+    const one = find(stagingId)
+    const path = parseSharePath(text)
+    if (!path.ok) throw new CodedError('bad-path', path.error.message)
+    touch(stagingId, one)
+    const mine = one.last.then(() => {
+      if (stagings.get(stagingId) !== one || one.isTaken) throw new CodedError('not-found', 'there is no such place for files any more')
+      return work(one, path.value)
+    })
+    one.last = mine.catch(() => {})
+    return mine
+  }
+
   return {
     open: async () => {
       if ([...stagings.values()].filter(({ isTaken }) => !isTaken).length >= MAX_OPEN) throw new CodedError('busy', 'too many are handing over files at once; try again in a moment')
@@ -126,15 +141,20 @@ export async function openStaging(options: StagingOptions): Promise<Staging> {
       return stagingId
     },
     put: async (stagingId, text, offset, piece) => {
-      const one = find(stagingId)
-      const path = parseSharePath(text)
-      if (!path.ok) throw new CodedError('bad-path', path.error.message)
       if (piece.length > MAX_STAGED_PIECE) throw new CodedError('too-large', 'this piece is too large')
-      touch(stagingId, one)
-      const mine = one.last.then(() => write(stagingId, one, path.value, offset, piece))
-      one.last = mine.catch(() => {})
-      return mine
+      return inTurn(stagingId, text, (one, path) => write(stagingId, one, path, offset, piece))
     },
+    putFolder: async (stagingId, text) => inTurn(stagingId, text, async (one, path) => {
+      const parts = sharePathParts(path)
+      const folder = join(directory, stagingId, ...parts)
+      await disk(folder, async () => {
+        const known = await lstat(folder).catch(() => undefined)
+        if (known?.isDirectory() === true) return
+        if (known !== undefined) throw new CodedError('bad-path', 'a file has this name already')
+        countOne(one)
+        await makeDirectories(join(directory, stagingId), parts, 0o700)
+      })
+    }),
     take: async (stagingId) => {
       const one = find(stagingId)
       one.isTaken = true
@@ -152,6 +172,10 @@ export async function openStaging(options: StagingOptions): Promise<Staging> {
       for (const [stagingId, one] of stagings) if (!one.isTaken) await remove(stagingId)
     },
   }
+}
+
+function countOne(one: Open): void {
+  if (++one.files > MAX_OFFER_ENTRIES) throw new CodedError('too-large', `at most ${MAX_OFFER_ENTRIES} files at once can be sent`)
 }
 
 async function bytesBelow(directory: string): Promise<number> {

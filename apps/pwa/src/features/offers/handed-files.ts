@@ -3,12 +3,17 @@
 export interface HandedFile {
   /** `Azores/IMG_1.jpg`. */
   readonly path: string
-  readonly file: File
+  /** Null = a folder with nothing in it; all others are there by their files. */
+  readonly file: File | null
+}
+
+export function bytesOf(files: readonly HandedFile[]): number {
+  return files.reduce((sum, { file }) => sum + (file?.size ?? 0), 0)
 }
 
 /** Of an `<input type="file">`, with or without `webkitdirectory`. */
 export function filesOf(list: FileList | readonly File[]): HandedFile[] {
-  return Array.from(list, (file) => ({ path: file.webkitRelativePath === '' ? file.name : file.webkitRelativePath, file }))
+  return Array.from(list, (file) => ({ path: file.webkitRelativePath || file.name, file }))
 }
 
 /** Of a drop, folders with all that is in them. To be called while the drop is handled: later the browser has forgotten it. */
@@ -33,9 +38,12 @@ async function walk(entry: FileSystemEntry, above: string, found: HandedFile[]):
   }
   const reader = (entry as FileSystemDirectoryEntry).createReader()
   // It gives them in parts, and nothing when there are no more.
-  for (;;) {
+  for (let isEmpty = true; ; isEmpty = false) {
     const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject))
-    if (part.length === 0) return
+    if (part.length === 0) {
+      if (isEmpty) found.push({ path, file: null })
+      return
+    }
     for (const child of part) await walk(child, `${path}/`, found)
   }
 }

@@ -1,4 +1,4 @@
-import { CodedError, isErrorCode } from '@harddrive-party/protocol'
+import { CodedError, decodeDetail, isErrorCode } from '@harddrive-party/protocol'
 import { type ControlApi, MAX_STAGED_PIECE } from '@harddrive-party/protocol/control'
 import type { HandedFile } from './handed-files.ts'
 
@@ -24,6 +24,11 @@ export function createStagedUpload(api: Pick<ControlApi, 'openStaging' | 'closeS
       const { stagingId, url } = (staging ??= await api.openStaging())
       for (; done < files.length; done++) {
         const { path, file } = files[done]!
+        if (file === null) {
+          if (signal.aborted) throw new CodedError('aborted', 'stopped')
+          await send(put, `${url}?path=${encodeURIComponent(path)}&folder=1`, new Blob(), signal)
+          continue
+        }
         do {
           if (signal.aborted) throw new CodedError('aborted', 'stopped')
           const offset = offsets[done]!
@@ -51,7 +56,9 @@ async function send(put: Put, url: string, piece: Blob, signal: AbortSignal): Pr
   } catch (cause) {
     throw new CodedError(signal.aborted ? 'aborted' : 'connection-lost', signal.aborted ? 'stopped' : 'the connection to the helper ended', { cause })
   }
-  const { bytes, error } = answer as { bytes?: unknown; error?: { code?: unknown; message?: unknown } }
+  const { bytes, error } = answer as { bytes?: unknown; error?: { code?: unknown; message?: unknown; detail?: unknown } }
   if (ok && typeof bytes === 'number') return bytes
-  throw new CodedError(isErrorCode(error?.code) ? error.code : 'internal', typeof error?.message === 'string' ? error.message : 'the helper did not take the file')
+  const detail = decodeDetail(error?.detail)
+  const message = typeof error?.message === 'string' ? error.message : 'the helper did not take the file'
+  throw CodedError.from({ code: isErrorCode(error?.code) ? error.code : 'internal', message, ...(detail && { detail }) })
 }
