@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_SEARCH_WORDS, compareNatural, extensionOf, fileTypeOf, foldName, parseSearch, rankEntry } from '../src/index.ts'
+import { MAX_SEARCH_WORDS, compareNatural, extensionOf, fileTypeOf, foldName, naturalKey, parseSearch, rankEntry } from '../src/index.ts'
 
 const entry = (path: string, size = 5, isDirectory = false) => ({ path, size, isDirectory })
 const rank = (search: string, path: string, size?: number, isDirectory?: boolean) => rankEntry(parseSearch(search), entry(path, size, isDirectory))
@@ -87,6 +87,13 @@ describe('the natural order', () => {
   it('counts', () => {
     expect(['Track 10', 'track 2', 'Träck 1', 'Track 02b', 'a', 'Z'].sort(compareNatural)).toEqual(['a', 'Träck 1', 'track 2', 'Track 02b', 'Track 10', 'Z'])
     expect(compareNatural('99999999999999999999', '100000000000000000000')).toBeLessThan(0)
+  })
+
+  it('has keys of many names at once', () => {
+    const name = fc.stringMatching(/^[aB0-2é ΣßÅ.²\u0301]{0,8}$/)
+    fc.assert(fc.property(fc.array(name, { minLength: 1 }), (names) => {
+      expect(naturalKey(names.join('\n')).split('\n')).toEqual(names.map(naturalKey))
+    }))
   })
 
   it('is one order', () => {

@@ -83,6 +83,11 @@ export class DirectoryChunk {
     return this.#bytes.toString('utf8', this.#names + this.#nameStart(i), this.#names + this.#nameStart(i + 1) - 1)
   }
 
+  /** All names, each followed by a line feed. */
+  text(): string {
+    return this.#bytes.toString('utf8', this.#names, this.#names + this.#nameStart(this.count))
+  }
+
   /** Bytes of a file. */
   size(i: number): number {
     return this.#bytes.readDoubleLE(HEADER_BYTES + 8 * i)

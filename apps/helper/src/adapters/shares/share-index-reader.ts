@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { comparePart } from '../../core/listing.ts'
 import type { SharedRoot } from '../../network/network-api.ts'
 import type { DirectoryTable } from './share-directories.ts'
-import { type Generation, type ShareIndexTables, loadDirectories, openShareIndexTables, readGeneration } from './share-index-tables.ts'
+import { type Generation, type ShareIndexTables, loadDirectories, openShareIndexTables, readGeneration, revisionOf } from './share-index-tables.ts'
 import type { ListOptions, ShareIndexReader } from './share-index.ts'
 import { TreeListing } from './share-listing.ts'
 import { locate } from './share-place.ts'
 import { searchShares } from './share-search.ts'
 import { SegmentReader } from './share-segment-reader.ts'
 import { sortedPage } from './share-sorted.ts'
+import { SortedWindows } from './share-sorted-windows.ts'
 import { runSliced } from '../system/slices.ts'
 
 /** Directories kept in memory after a search, for those that follow: typing is many searches. */
@@ -24,6 +25,7 @@ const KEEP_DIRECTORIES_MS = 30_000
 export function openShareIndexReader(options: { readonly directory: string; readonly shares: readonly SharedRoot[] }): ShareIndexReader {
   const tables = openShareIndexTables(options.directory)
   const directories = new DirectoryCache(tables)
+  const windows = new SortedWindows()
   let shares = sortShares(options.shares)
   let closing: Promise<void> | undefined
   const list = async (request: ListRequest, { visible, signal }: ListOptions): Promise<ListPage> => {
@@ -38,7 +40,9 @@ export function openShareIndexReader(options: { readonly directory: string; read
     }
     if (request.sort === 'rank') throw new CodedError('bad-request', 'only a search has ranks')
     if (request.sort !== undefined && request.recursive) throw new CodedError('bad-request', 'a recursive listing has one order')
-    if (request.sort !== undefined) return runSliced(sortedPage({ tables, shares: seen, request, sort: request.sort }), { onResume: () => tables.root.resetReadTxn(), signal })
+    if (request.sort !== undefined) {
+      return runSliced(sortedPage({ tables, shares: seen, request, sort: request.sort, windows }), { onResume: () => tables.root.resetReadTxn(), signal })
+    }
     return new TreeListing(tables, seen, request).page()
   }
   return {
@@ -70,6 +74,7 @@ export function openShareIndexReader(options: { readonly directory: string; read
     },
     close: () => {
       directories.clear()
+      windows.clear()
       return (closing ??= tables.root.close())
     },
   }
@@ -85,10 +90,6 @@ function visibleOf(shares: readonly SharedRoot[], visible: ReadonlyMap<string, s
     const name = visible.get(share.shareId)
     return name === undefined ? [] : [{ ...share, name }]
   }))
-}
-
-function revisionOf(generation: Generation | undefined): string {
-  return generation === undefined ? '' : `${generation.generation}.${generation.revision}`
 }
 
 /** What is kept for the next search: the directories of shares, and memory for a segment. */

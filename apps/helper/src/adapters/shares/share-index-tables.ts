@@ -87,6 +87,11 @@ export function readGeneration(tables: ShareIndexTables, { shareId }: { readonly
   return decodeGeneration(tables.generations.get(shareId))
 }
 
+/** Another one whenever anything has changed. */
+export function revisionOf({ generation, revision }: Generation): string {
+  return `${generation}.${revision}`
+}
+
 /** Rows of single directories, each block read once. For one page of a listing. */
 export class RowReader {
   readonly #tables: ShareIndexTables
