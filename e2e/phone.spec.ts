@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BrowserContext, type Page, expect, test } from '@playwright/test'
+import { expectAccessible } from './support/accessibility.ts'
 import { browse, openTab } from './support/app.ts'
 import { callApi } from './support/api.ts'
 import { type HelperFolder, type HelperProcess, hdp, makeHelperFolder, startHelper } from './support/helper-process.ts'
@@ -79,6 +80,10 @@ test('a phone is led through trust, let in by its code, and downloads and opens 
   await expect(page.getByRole('heading', { name: 'Trust your helper on this phone' })).toBeVisible()
   const { authority } = await callApi<{ authority: { fingerprint: string } }>(helper, 'lan')
   await expect(page.getByText(authority.fingerprint)).toBeVisible()
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme })
+    await expectAccessible(page, `the page about trust, ${colorScheme}`)
+  }
 
   await page.goto(await invitation('control'))
   await expect(page.getByRole('heading', { name: 'Your code' })).toBeVisible()
