@@ -155,4 +155,43 @@ describe('the pacer', () => {
     expect(spent).toBeGreaterThan(20 * rate)
     expect(spent).toBeLessThan(40 * rate)
   })
+
+  it('makes way on a bad line for no longer than what waits there takes', () => {
+    // 30 ms wait, and a quarter of the rate is spared.
+    expect(makingWay({ losesEach: 200 })).toBeLessThanOrEqual(130)
+    // Elsewhere it may be somebody else's, and three round trips are given to it.
+    expect(makingWay({ losesEach: 0 })).toBeGreaterThanOrEqual(290)
+    expect(makingWay({ losesEach: 5000 })).toBeGreaterThanOrEqual(290)
+  })
+
+  it('takes losses where a queue is never empty for a bad line’s no more than other losses', () => {
+    expect(makingWay({ losesEach: 200, waitsAlways: true })).toBeGreaterThanOrEqual(290)
+  })
 })
+
+/**
+ * For how long a pacer on a path of 12,500 bytes per millisecond and 100 ms sends less than that after it has tried more, and 30 ms wait on the way ever
+ * after.
+ */
+function makingWay({ losesEach, waitsAlways = false }: { losesEach: number; waitsAlways?: boolean }): number {
+  const rate = 12_500
+  const pacer = new Pacer(false)
+  let now = 0
+  let sent = 0
+  let lost = 0
+  const step = (rtt: number): number => {
+    now += 10
+    sent += Math.round((10 * rate) / PACKET)
+    lost = losesEach === 0 ? 0 : Math.floor(sent / losesEach)
+    pacer.update(now, { rtt, deliveryRate: rate * 1000, sent, lost })
+    return pacer.rate
+  }
+  step(100)
+  for (let i = 0; i < 300; i++) step(waitsAlways ? 120 : 100)
+  while (step(130) > 1.2 * rate);
+  while (step(waitsAlways ? 120 : 100) < 1.2 * rate);
+  let longest = 0
+  while (step(130) > 1.2 * rate);
+  for (; pacer.rate < 0.9 * rate; longest += 10) step(130)
+  return longest
+}

@@ -33,6 +33,14 @@ const ROUNDS_WITHOUT_GROWTH = 3
 const OVERFLOW_LOSS = 0.15
 const OVERFLOW_PACKETS = 50
 
+/**
+ * A line that loses more than this while nothing waits on it is a bad line, however little it carries. Of fewer losses it means nothing, and what was
+ * so long ago counts little: a round trip weighs so much less than the next.
+ */
+const LEAK_LOSS = 0.001
+const LEAK_PACKETS = 3
+const LEAK_MEMORY = 0.9
+
 /** Now and then more than the path is known to carry, in case it has become wider; then less, so that what piled up is gone. */
 const CYCLE = [1.25, 0.75, 1, 1, 1, 1, 1, 1]
 const PROBE = 0
@@ -90,15 +98,21 @@ export class Pacer {
   #at = 0
   readonly #rtt = new SlidingBest((a, b) => a < b)
   readonly #arrival = new SlidingBest((a, b) => a > b)
+  /** Not smoothed, and therefore not late: at the start the rate may double with every round trip. */
+  readonly #peak = new SlidingBest((a, b) => a > b)
   #near = false
   #mode: 'start' | 'drain' | 'cruise' = 'start'
   #updatedAt = 0
   /** What arrives until then was sent when there was little to say: it says nothing about the path. */
   #idleUntil = 0
   #smooth = 0
-  #round = { at: 0, rate: 0, flat: 0, sent: 0, lost: 0, overflows: false }
+  #round = { at: 0, rate: 0, flat: 0, sent: 0, lost: 0, overflows: false, waited: false, waitedBefore: true }
+  /** Of round trips in which nothing waited on the way. */
+  #calm = { sent: 0, lost: 0 }
   #phase = 0
   #phaseAt = 0
+  /** What waited on the way when the phase began. */
+  #pileMs = 0
   /** The rate when the cycle began, and whether the cycle before had found room. */
   #cycleRate = Number.POSITIVE_INFINITY
   #room = false
@@ -124,11 +138,12 @@ export class Pacer {
     this.#learn(now, figures, shortest)
     this.#judge(now, figures)
     const empty = rttMs <= shortest * EMPTY_RTT + SLACK_MS
+    this.#round.waited ||= !empty
     const queue = rttMs > shortest * QUEUE_RTT + SLACK_MS || this.#round.overflows
-    if (this.#mode === 'start' && queue && (this.#round.flat >= ROUNDS_WITHOUT_GROWTH || this.#round.overflows)) this.#enter('drain', now)
-    if (this.#mode === 'drain' && (empty || now - this.#phaseAt > 2 * rttMs)) this.#enter('cruise', now)
-    if (this.#mode === 'cruise') this.#turn(now, Math.max(shortest, MIN_PHASE_MS), empty)
-    const arriving = this.#arrival.best ?? 0
+    if (this.#mode === 'start' && queue && (this.#round.flat >= ROUNDS_WITHOUT_GROWTH || this.#round.overflows)) this.#enter('drain', now, rttMs - shortest)
+    if (this.#mode === 'drain' && (empty || now - this.#phaseAt > this.#makingWay(2 * rttMs, 1 - 1 / START_GAIN))) this.#enter('cruise', now, 0)
+    if (this.#mode === 'cruise') this.#turn(now, Math.max(shortest, MIN_PHASE_MS), empty, rttMs - shortest)
+    const arriving = Math.max(this.#arrival.best ?? 0, this.#mode === 'start' && this.#leaks ? (this.#peak.best ?? 0) : 0)
     const cruising = this.#phase >= STEADY && empty ? (this.#room ? ROOM_GAIN : EMPTY_GAIN) : (CYCLE[this.#phase] ?? 1)
     const gain = this.#mode === 'start' ? START_GAIN : this.#mode === 'drain' ? 1 / START_GAIN : cruising
     this.#settle(now)
@@ -170,6 +185,7 @@ export class Pacer {
       this.#arrival.stretch(elapsed)
       if (rate <= this.#smooth) return
     }
+    this.#peak.add(now, rate, MIN_RATE_SPAN_MS)
     this.#smooth += (rate - this.#smooth) * Math.min(1, elapsed / Math.max(MIN_SMOOTHING_MS, SMOOTHING_ROUND_TRIPS * shortest))
     if (this.#smooth > 0) this.#arrival.add(now, this.#smooth, Math.max(RATE_ROUNDS * shortest, MIN_RATE_SPAN_MS))
   }
@@ -178,27 +194,48 @@ export class Pacer {
   #judge(now: number, { rtt, sent, lost }: PathFigures): void {
     const round = this.#round
     if (now - round.at < rtt) return
+    if (!round.waited && !round.waitedBefore) {
+      this.#calm = { sent: this.#calm.sent * LEAK_MEMORY + sent - round.sent, lost: this.#calm.lost * LEAK_MEMORY + lost - round.lost }
+    }
     const rate = this.#arrival.best ?? 0
     const grown = rate >= round.rate * GROWTH
     const overflows = sent - round.sent > OVERFLOW_PACKETS && lost - round.lost > OVERFLOW_LOSS * (sent - round.sent)
-    this.#round = { at: now, rate: grown ? rate : round.rate, flat: grown || now < this.#idleUntil ? 0 : round.flat + 1, sent, lost, overflows }
+    const flat = grown || now < this.#idleUntil ? 0 : round.flat + 1
+    this.#round = { at: now, rate: grown ? rate : round.rate, flat, sent, lost, overflows, waited: false, waitedBefore: round.waited }
   }
 
-  #enter(mode: 'drain' | 'cruise', now: number): void {
+  #enter(mode: 'drain' | 'cruise', now: number, pileMs: number): void {
     this.#mode = mode
+    this.#pileMs = pileMs
     this.#phaseAt = now
     this.#phase = STEADY
   }
 
-  #turn(now: number, phaseMs: number, empty: boolean): void {
+  #turn(now: number, phaseMs: number, empty: boolean, pileMs: number): void {
     const elapsed = now - this.#phaseAt
-    const over = this.#phase === RELIEF ? empty || elapsed >= RELIEF_PHASES * phaseMs : elapsed >= phaseMs
+    const over = this.#phase === RELIEF ? empty || elapsed >= this.#makingWay(RELIEF_PHASES * phaseMs, 1 - CYCLE[RELIEF]!) : elapsed >= phaseMs
     if (!over) return
+    this.#pileMs = pileMs
     this.#phase = (this.#phase + 1) % CYCLE.length
     this.#phaseAt = now
     if (this.#phase !== PROBE) return
     const rate = this.#arrival.best ?? 0
     this.#room = rate > this.#cycleRate * ROOM
     this.#cycleRate = rate
+  }
+
+  /** A line that loses without being full. Losses beside others are none of these: where they fill the queue it is never empty for two round trips. */
+  get #leaks(): boolean {
+    const { sent, lost } = this.#calm
+    return lost >= LEAK_PACKETS && lost > LEAK_LOSS * sent
+  }
+
+  /**
+   * How long less is sent than arrives. On a bad line no longer than what waits there takes, by what was seen when it began: our figures come late, and
+   * with less under way than the path holds the engine would keep it at that, from one loss to the next, for a second.
+   * @param spared the part of the rate that is not used
+   */
+  #makingWay(mostMs: number, spared: number): number {
+    return this.#leaks ? Math.min(mostMs, this.#pileMs / spared) : mostMs
   }
 }
