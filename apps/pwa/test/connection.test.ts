@@ -129,7 +129,7 @@ describe('words', () => {
     await useLocale('de')
     expect(explainCode('unreachable', 'their router …', why)).toMatch(/^Der andere Router: Jede Verbindung/)
     expect(explainCode('conflict', 'there is one already')).toBe('Das passt nicht zu dem, was gerade da ist.')
-    expect(wordsForAdvice({ code: 'open-port', values: { ways: ['setting', 'forward'], port: 4433 } })).toBe('Was hilft: „Einen Port im Router öffnen“ in den Einstellungen einschalten, oder den UDP-Port 4433 im Router an diesen Rechner weiterleiten.')
+    expect(wordsForAdvice({ code: 'open-port', values: { ways: ['setting', 'forward'], port: 4433 } })).toBe('Was hilft: „Einen Port im Router öffnen“ in den Einstellungen einschalten oder den UDP-Port 4433 im Router an diesen Rechner weiterleiten.')
     expect(explain({ code: 'too-large', message: 'x', detail: { code: 'too-many-groups', values: { max: 1000 } } })).toContain('1.000')
     await useLocale('en')
   })

@@ -35,7 +35,7 @@ export const advice = {
   },
   whose: { both: 'Beide Router', ours: 'Dein Router', theirs: 'Der andere Router' },
   way: {
-    or: '{first}, oder {second}',
+    or: '{first} oder {second}',
     setting: '„Einen Port im Router öffnen“ in den Einstellungen einschalten',
     router: 'UPnP, NAT-PMP oder PCP im Router einschalten',
     forward: 'den UDP-Port {port} im Router an diesen Rechner weiterleiten',
