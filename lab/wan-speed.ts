@@ -54,8 +54,11 @@ export interface WanFigure extends WanCell {
 
 interface Work {
   readonly program: readonly string[]
-  readonly cells: readonly WanCell[]
-  /** Seconds that the file takes at the line's own rate. */
+  readonly cells: readonly (WanCell & Times)[]
+}
+
+interface Times {
+  /** That the file takes at the line's own rate. */
   readonly seconds: number
   /** A transfer that has not ended by then is judged by what has come. */
   readonly atMostSeconds: number
@@ -91,8 +94,8 @@ const hosts = [await openHost(LEFT.ns), await openHost(RIGHT.ns)] as const
 const { directory, path } = await makeShare(1)
 const file = join(directory, path.slice(path.indexOf('/') + 1))
 const knownFlags = await readKnownFlags(work.program)
-for (const cell of work.cells) {
-  const figure = await measure(cell).catch((error: unknown) => ({ ...cell, failed: error instanceof Error ? error.message : String(error) }))
+for (const { seconds, atMostSeconds, ...cell } of work.cells) {
+  const figure = await measure(cell, { seconds, atMostSeconds }).catch((error: unknown) => ({ ...cell, failed: error instanceof Error ? error.message : String(error) }))
   process.stdout.write(`${JSON.stringify(figure)}\n`)
 }
 process.exit()
@@ -106,8 +109,8 @@ async function buildLine(): Promise<WanLine> {
   return built
 }
 
-async function measure(cell: WanCell): Promise<WanFigure> {
-  const bytes = Math.round((cell.mbit / 8) * 1e6 * work.seconds)
+async function measure(cell: WanCell, times: Times): Promise<WanFigure> {
+  const bytes = Math.round((cell.mbit / 8) * 1e6 * times.seconds)
   // Holes read as zeros, and cost neither disk nor memory.
   await truncate(file, bytes)
   if (cell.beside !== undefined && !(await installed('iperf3'))) throw new Error('iperf3 is not installed')
@@ -125,7 +128,7 @@ async function measure(cell: WanCell): Promise<WanFigure> {
     const cost = await startCost(sender, receiver)
     const from = (await tcp?.bytes()) ?? 0
     const asking = askMeanwhile(receiver, sender.peerId)
-    const { seconds, got, steady } = await transfer(receiver, sender.peerId, bytes)
+    const { seconds, got, steady } = await transfer(receiver, sender.peerId, bytes, times)
     const costs = await cost()
     const requestMs = await asking.median()
     const perSecond = (cell.mbit / 8) * 1e6
@@ -147,8 +150,15 @@ async function measure(cell: WanCell): Promise<WanFigure> {
   }
 }
 
-/** Fetches the file, or as much of it as comes in time. @returns `steady`: bytes per second after the first seconds */
-async function transfer(receiver: LabHelper, peerId: string, bytes: number): Promise<{ readonly seconds: number; readonly got: number; readonly steady: number | undefined }> {
+interface Transferred {
+  readonly seconds: number
+  readonly got: number
+  /** Bytes per second after the first seconds. */
+  readonly steady: number | undefined
+}
+
+/** Fetches the file, or as much of it as comes in time. */
+async function transfer(receiver: LabHelper, peerId: string, bytes: number, { atMostSeconds }: Times): Promise<Transferred> {
   const startedAt = performance.now()
   const started = await receiver.call('download', { peerId, path })
   if (!started.ok) throw new Error(`no download: ${started.error?.message}`)
@@ -160,7 +170,7 @@ async function transfer(receiver: LabHelper, peerId: string, bytes: number): Pro
     if (found?.state === 'failed') throw new Error(JSON.stringify(found.reason))
     const done = found?.state === 'done'
     const got = done ? bytes : (found?.bytes ?? 0)
-    if (done || at > work.atMostSeconds * 1000) {
+    if (done || at > atMostSeconds * 1000) {
       const after = settled === undefined ? 0 : (at - settled.at) / 1000
       return { seconds: at / 1000, got, steady: settled === undefined || after < 1 ? undefined : (got - settled.bytes) / after }
     }
