@@ -40,6 +40,7 @@ import { createStatusBook } from './control/status-book.ts'
 import { createTopicBook } from './control/topic-book.ts'
 import { type OffersBook, openOffersBook } from './control/offers-book.ts'
 import { type WishBook, createWishBook } from './control/wish-book.ts'
+import { createStorageUse } from './control/storage-use.ts'
 import { forwardCalls } from './network/ipc.ts'
 import type { NetworkEvent } from './network/network-api.ts'
 import { type NetworkProcess, openNetworkProcess } from './network/network-process.ts'
@@ -219,6 +220,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   }
   const verifications = createVerifications({ network, book, transfers, settings })
   closers.add(async () => verifications.close())
+  const storageUse = createStorageUse({ downloads: () => settings.current().downloadDirectory, index: paths.index, thumbnails: paths.thumbnails, staging: paths.staging })
   const { stop, stopped, onStop } = createStop(closers)
   let lanDoor: LanDoor | undefined
   const lan = () => {
@@ -228,7 +230,7 @@ async function compose(options: HelperOptions & { log: Logger; onError: (error: 
   const service: Parameters<typeof openControlServer>[0]['service'] = (session) =>
     createControlService({
       peerId, network, shares, transfers, wishes: wishBook, book, codes, settings, status, topics, devices, access, limits, activity, autostart: openAutostart({ command: helperCommand(options) }), diagnostics,
-      state: helperState, verifications, offers: offersBook,
+      state: helperState, verifications, offers: offersBook, storageUse,
       lan: { info: () => lan().info(), set: (enabled) => lan().set(enabled) },
       createPairingLink: (wish) => (wish.lan ? lan().createPairingLink(wish) : server.createPairingLink(wish.role)),
       // The answer to whoever asked should still leave.

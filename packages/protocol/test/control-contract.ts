@@ -376,6 +376,9 @@ export function controlContract(name: string, connect: () => Promise<ControlFixt
     it('says how it is doing', async () => {
       const figures = v.strictObject({ pid: count, rssBytes: count, eventLoopP99Ms: count })
       expect(v.safeParse(v.strictObject({ control: figures, network: nullable(figures) }), await api.diagnostics()).issues).toBeUndefined()
+      const bytes = v.pipe(v.number(), v.minValue(0))
+      const use = v.strictObject({ freeBytes: nullable(bytes), downloads: v.strictObject({ bytes, files: bytes }), unfinishedBytes: bytes, indexBytes: bytes, thumbnailBytes: bytes, stagedBytes: bytes, isComplete: v.boolean() })
+      expect(v.safeParse(use, await api.storage()).issues).toBeUndefined()
     })
 
     it('numbers events without gaps, and they lead to what a new snapshot says', async () => {

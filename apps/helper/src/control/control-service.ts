@@ -18,6 +18,7 @@ import { createOffersService } from './offers-service.ts'
 import { createQueueService } from './queue-service.ts'
 import { createPreviewService } from './preview-service.ts'
 import { createDevicesService } from './devices-service.ts'
+import type { StorageUse } from './storage-use.ts'
 import { settingsFor } from './role-view.ts'
 import type { AnnounceCodes, Autostart, Devices, Lan, MakePairingLink, PeerBook, SettingsStore, Shares, StatusBook, TopicBook, Transfers } from './services.ts'
 
@@ -46,6 +47,7 @@ export interface ControlDeps {
   readonly createPairingLink: MakePairingLink
   readonly lan: Lan
   readonly diagnostics: () => DiagnosticsInfo
+  readonly storageUse: StorageUse
   /** Begins to stop the helper; must not wait for the asking UI to be gone. */
   readonly shutdown: () => void
 }
@@ -246,6 +248,7 @@ export function createControlService(deps: ControlDeps, session: ControlSession)
     ...createOffersService(deps.offers, knownPeer),
     doctor: async () => reportHealth(await network.reachReport(), { status: status.info(), peers: book.infos() }),
     diagnostics: async () => deps.diagnostics(),
+    storage: () => deps.storageUse.look(status.info().freeBytes),
     shutdown: async () => deps.shutdown(),
   }
 }

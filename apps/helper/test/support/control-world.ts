@@ -10,6 +10,7 @@ import { createActivityBook } from '../../src/control/activity-book.ts'
 import { openDevices } from '../../src/adapters/identity/devices-store.ts'
 import { openShares } from '../../src/adapters/shares/shares.ts'
 import { openStore } from '../../src/adapters/system/store.ts'
+import { createStorageUse } from '../../src/control/storage-use.ts'
 import { openTransfers } from '../../src/adapters/transfers/transfers.ts'
 import { openWishListStore } from '../../src/adapters/wishes/wish-list-store.ts'
 import { createAccessBook } from '../../src/control/access-book.ts'
@@ -100,6 +101,7 @@ export async function openControlWorld(options: { now?: () => number } = {}) {
       lan: fakeLan(),
       offers,
       createPairingLink: ({ role }) => server.createPairingLink(role),
+      storageUse: createStorageUse({ downloads: () => settings.current().downloadDirectory, index: join(base, 'storage', 'index'), thumbnails: join(base, 'storage', 'thumbnails'), staging: join(base, 'storage', 'staging') }),
       diagnostics: () => ({ control: { pid: process.pid, rssBytes: 1, eventLoopP99Ms: 0 }, network: null }),
       shutdown: () => {
         stopped = true

@@ -309,6 +309,10 @@ export function openMockControl(scenario: MockScenario = 'default'): MockControl
       mustWork()
       return reach.report()
     },
+    storage: async () => ({
+      freeBytes: status().freeBytes, downloads: { bytes: 38_400_000_000, files: 1_204 }, unfinishedBytes: transfers.all().reduce((sum, { bytes, endedAt }) => sum + (endedAt === null ? bytes : 0), 0),
+      indexBytes: 48_000_000, thumbnailBytes: 6_200_000, stagedBytes: 0, isComplete: true,
+    }),
     diagnostics: async () => ({ control: { pid: 1, rssBytes: 64_000_000, eventLoopP99Ms: 1 }, network: null }),
     async shutdown() {
       close()

@@ -9,6 +9,7 @@ import { LIMITS_METHODS, type LimitsApi, type LimitsInfo, type UploadPeerInfo } 
 import type { DoctorReport, TopicInfo } from './doctor-report.ts'
 import { WISHES_METHODS, type WishesApi, type WishesInfo } from './wishes-api.ts'
 import { PREVIEW_METHODS, type PreviewApi } from './preview-api.ts'
+import { STORAGE_METHODS, type StorageApi } from './storage-api.ts'
 import { VERIFY_METHODS, type VerifyApi } from './verify-api.ts'
 import { OFFERS_METHODS, type OffersApi, type OffersInfo } from './offers-api.ts'
 import { QUEUE_METHODS, type QueueApi, type QueueInfo, type QueuedInfo, type TransferWait } from './queue-api.ts'
@@ -18,7 +19,7 @@ import type { ListPage, NatKind, PeerId, Reason, SharePath, ListRequest } from '
  * The contract between a user interface (app, command line, scripts) and its helper. Plain data in, plain data out: every method takes at most
  * one plain object, every failure rejects with a CodedError. Events travel beside it: a snapshot on connect, then numbered deltas.
  */
-export interface ControlApi extends ActivityApi, AccessApi, DevicesApi, LanApi, LimitsApi, AutostartApi, WishesApi, QueueApi, PreviewApi, VerifyApi, OffersApi {
+export interface ControlApi extends ActivityApi, AccessApi, DevicesApi, LanApi, LimitsApi, AutostartApi, WishesApi, QueueApi, PreviewApi, VerifyApi, OffersApi, StorageApi {
   /** The whole state, and the sequence number of the last event it includes. */
   snapshot(): Promise<ControlSnapshot>
 
@@ -305,7 +306,7 @@ export const CONTROL_METHODS = [
   ...QUEUE_METHODS,
   'snapshot', 'announceCode', 'renewCode', 'connect', 'disconnect', 'reconnect', 'forget', 'block', 'unblock', 'answerPeer', 'ping', 'list',
   'addShare', 'removeShare', 'rescanShare', 'cancelScan', 'browseFolders', 'download', 'cancel', 'retry', 'clearFinished', 'transferFiles',
-  'downloadedFileUrl', 'remoteFileUrl', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...DEVICES_METHODS, ...LAN_METHODS, ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS, ...VERIFY_METHODS, ...OFFERS_METHODS, ...PREVIEW_METHODS,
+  'downloadedFileUrl', 'remoteFileUrl', 'updateSettings', 'joinTopic', 'leaveTopic', 'doctor', 'diagnostics', 'shutdown', ...DEVICES_METHODS, ...LAN_METHODS, ...ACCESS_METHODS, ...LIMITS_METHODS, ...ACTIVITY_METHODS, ...AUTOSTART_METHODS, ...WISHES_METHODS, ...VERIFY_METHODS, ...OFFERS_METHODS, ...PREVIEW_METHODS, ...STORAGE_METHODS,
 ] as const satisfies readonly (keyof ControlApi)[]
 
 export type ControlMethod = (typeof CONTROL_METHODS)[number]

@@ -121,6 +121,7 @@ const SCHEMAS = {
   doctor: nothing,
   shutdown: nothing,
   diagnostics: nothing,
+  storage: nothing,
   ...ACCESS_SCHEMAS,
   ...LIMITS_SCHEMAS,
   ...VERIFY_SCHEMAS,

@@ -29,6 +29,7 @@ export const METHOD_ROLES: Readonly<Record<ControlMethod, DeviceRole>> = {
   activity: 'view',
   doctor: 'view',
   diagnostics: 'view',
+  storage: 'view',
 
   // Whoever has the code can let strangers in.
   announceCode: 'control',

@@ -51,4 +51,18 @@ export const settings = {
     revokeCurrent: 'Das ist der Browser, den du gerade benutzt. Er muss danach neu gekoppelt werden.',
     revokeOther: 'Das Gerät wird sofort getrennt und muss neu gekoppelt werden.',
   },
+  storage: {
+    title: 'Speicher',
+    again: 'Neu nachsehen',
+    downloads: 'Downloads',
+    unfinished: 'Unfertige Daten',
+    index: 'Verzeichnis deiner Freigaben',
+    thumbnails: 'Kleine Bilder deiner Fotos',
+    staged: 'Wartet aufs Senden',
+    more: 'Es sind zu viele Dateien, um alle anzusehen: Es ist mehr als das.',
+    of: '{size} von {name}',
+    remove: 'Entfernen',
+    removeOf: 'Unfertige Daten von {name} entfernen',
+    removed: 'Die unfertigen Daten von {name} sind entfernt.',
+  },
 }

@@ -51,4 +51,18 @@ export const settings = {
     revokeCurrent: 'This is the browser you are using. It has to be paired again afterwards.',
     revokeOther: 'It is disconnected at once and has to be paired again.',
   },
+  storage: {
+    title: 'Storage',
+    again: 'Look again',
+    downloads: 'Downloads',
+    unfinished: 'Unfinished data',
+    index: 'Index of your shares',
+    thumbnails: 'Small pictures of your images',
+    staged: 'Waiting to be sent',
+    more: 'There are too many files to look at all of them: it is more than this.',
+    of: '{size} from {name}',
+    remove: 'Remove',
+    removeOf: 'Remove unfinished data of {name}',
+    removed: 'Unfinished data of {name} is gone.',
+  },
 } as const
