@@ -66,6 +66,19 @@ const shifted = (page: Page) => page.evaluate(() => new Promise<{ score: number;
   requestAnimationFrame(() => requestAnimationFrame(() => resolve((window as unknown as { shifts: { score: number; what: string }[] }).shifts)))
 }))
 
+/** Until nothing has changed on the page for some frames. */
+const quiet = (page: Page) => page.evaluate(() => new Promise<void>((resolve) => {
+  let frames = 0
+  new MutationObserver(() => {
+    frames = 0
+  }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true })
+  requestAnimationFrame(function frame() {
+    frames += 1
+    if (frames > 12) resolve()
+    else requestAnimationFrame(frame)
+  })
+}))
+
 async function expectSteady(page: Page, what: string): Promise<void> {
   const found = await shifted(page)
   expect.soft(found.reduce((sum, { score }) => sum + score, 0), `${what}: ${JSON.stringify(found)}`).toBeLessThan(0.1)
@@ -75,6 +88,7 @@ for (const [place, viewport] of [['at the desk', { width: 1280, height: 800 }], 
   test(`pages stand still while they load and while things arrive, ${place}`, async ({ browser }) => {
     test.setTimeout(120_000)
     await callApi(ben, 'forget', { peerId: anna.peerId }).catch(() => undefined)
+    await callApi(ben, 'clearFinished')
     const context = await browser.newContext({ viewport })
     await context.addInitScript(watchShifts)
     const page = await context.newPage()
@@ -99,7 +113,7 @@ for (const [place, viewport] of [['at the desk', { width: 1280, height: 800 }], 
       await page.reload()
       // The name of the helper is there once it has answered.
       await expect(page.getByRole('button', { name: `${ben.name}, my helpers` }).filter({ visible: true })).toBeVisible()
-      await page.waitForLoadState('networkidle')
+      await quiet(page)
       await expectSteady(page, path)
     }
     await context.close()

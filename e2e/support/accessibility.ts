@@ -1,5 +1,10 @@
-import { AxeBuilder } from '@axe-core/playwright'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { type Page, expect } from '@playwright/test'
+import type { AxeResults, RunOptions } from 'axe-core'
+
+// Put into a page once, not for every look at it: that takes longer than the look.
+const AXE = readFileSync(createRequire(createRequire(import.meta.url).resolve('@axe-core/playwright')).resolve('axe-core/axe.min.js'), 'utf8')
 
 /** What WCAG 2.2 AA asks for, as far as a program can tell. */
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
@@ -8,8 +13,9 @@ const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-prac
 export async function expectAccessible(page: Page, what: string, { rules }: { rules?: readonly string[] } = {}): Promise<void> {
   // What is fading in has not its colours yet.
   await page.evaluate(() => Promise.all(document.getAnimations().filter(({ effect }) => effect?.getComputedTiming().iterations !== Infinity).map((animation) => animation.finished)))
-  const axe = new AxeBuilder({ page }).setLegacyMode()
-  const { violations, passes } = await (rules === undefined ? axe.withTags(TAGS) : axe.withRules([...rules])).analyze()
+  if (!(await page.evaluate(() => 'axe' in window))) await page.evaluate(AXE)
+  const options: RunOptions = { runOnly: rules === undefined ? { type: 'tag', values: TAGS } : { type: 'rule', values: [...rules] }, resultTypes: ['violations'] }
+  const { violations, passes } = await page.evaluate((chosen) => (window as unknown as { axe: { run(options: RunOptions): Promise<AxeResults> } }).axe.run(chosen), options)
   const found = violations.flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${what}: ${id} (${help}) ${target.join(' ')}\n  ${failureSummary ?? ''}`))
   expect.soft(found).toEqual([])
   expect(passes.length, `axe has looked at ${what}`).toBeGreaterThan(rules === undefined ? 10 : 0)
