@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type HelperProcess, type HelperProgram, buildHelper, hdp, killAll, startHelper } from '../support/helper-process.ts'
 
-/** Real helpers on disks that fill up, and with sources that change and vanish: the end is the same bytes, or a clear reason. */
+/** Real helpers on disks that fill up or may only be read, and with sources that change and vanish: the end is the same bytes, or a clear reason. */
 
 const BUNDLE = fileURLToPath(new URL('../node_modules/.faults-bundle', import.meta.url))
 const run = promisify(execFile)
@@ -68,4 +68,27 @@ test('what changed since it was listed comes as it is now, and what is gone is s
   expect(gone.code).not.toBe(0)
   expect(gone.stderr).toContain('not-found')
   expect((await bobs('verify', `${alice.peerId}/library`)).code).toBe(1)
+})
+
+test('a download directory that may only be read is said, what was there stays, and it goes on when it may be written', { timeout: 120_000 }, async ({ skip }) => {
+  // Permissions do not bind root, who runs tests in containers: a file system that is read-only binds everybody.
+  const target = join(root, 'bob/downloads')
+  if (!isMounted) skip('only root may mount a file system')
+  const before = await readFile(join(bob.downloads, 'library/large.bin'))
+  const remounted = await run('mount', ['-o', 'remount,ro', target]).then(() => true, () => false)
+  if (!remounted) skip('this kernel does not make it read-only')
+  await writeFile(join(root, 'library/late.bin'), randomBytes(9_000_000))
+  await writeFile(join(root, 'library/late.txt'), 'late')
+  // Watching tells of them sooner or later.
+  await expect.poll(async () => (await bobs('ls', `${alice.peerId}/library`)).stdout, { timeout: 30_000 }).toContain('late.txt')
+  for (const name of ['late.bin', 'late.txt']) expect((await bobs('download', `${alice.peerId}/library/${name}`)).code).toBe(0)
+  const late = async () => (await transfers()).filter(({ path }) => path.startsWith('library/late'))
+  await expect.poll(late, { timeout: 30_000 }).toMatchObject([{ state: 'failed', reason: expect.stringContaining('the disk is read-only') }, { state: 'failed', reason: expect.stringContaining('the disk is read-only') }])
+  expect(hashOf(await readFile(join(bob.downloads, 'library/large.bin')))).toBe(hashOf(before))
+  await run('mount', ['-o', 'remount,rw', target])
+  for (const name of ['late.bin', 'late.txt']) {
+    const outcome = await bobs('download', `${alice.peerId}/library/${name}`, '--wait', '--json')
+    expect(JSON.parse(outcome.stdout)).toMatchObject({ state: 'done' })
+    expect(hashOf(await readFile((JSON.parse(outcome.stdout) as { target: string }).target))).toBe(hashOf(await readFile(join(root, 'library', name))))
+  }
 })
