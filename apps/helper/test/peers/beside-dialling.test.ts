@@ -37,11 +37,16 @@ describe('of connections over both', () => {
 describe('candidates', () => {
   const sorted = { dial: [at('10.0.0.2'), { ...at('192.0.2.1'), source: 'mapping' as const }], late: [at('192.0.2.9')], punch: [at('192.0.2.9')] }
 
+  it('behind a NAT are tried over TCP where a person gave them, since its router may have opened the port', () => {
+    const given = { ...at('192.0.2.9'), source: 'peer' as const }
+    expect(sortForMeans({ ...sorted, late: [given, at('192.0.2.8')] }, { quic: false, tcp: true }, null)).toMatchObject({ late: [], tcp: sorted.dial, lateTcp: [given] })
+  })
+
   it('are dialled over TCP where no NAT is in between, at the port that was told', () => {
-    expect(sortForMeans(sorted, { quic: true, tcp: true }, null)).toEqual({ ...sorted, tcp: sorted.dial })
+    expect(sortForMeans(sorted, { quic: true, tcp: true }, null)).toEqual({ ...sorted, tcp: sorted.dial, lateTcp: [] })
     expect(sortForMeans(sorted, { quic: true, tcp: true }, 99).tcp?.map(({ endpoint }) => endpoint.port)).toEqual([99, 4433])
     expect(sortForMeans(sorted, { quic: true, tcp: false }, null)).toEqual(sorted)
-    expect(sortForMeans(sorted, { quic: false, tcp: true }, null)).toEqual({ dial: [], late: [], punch: [], tcp: sorted.dial })
+    expect(sortForMeans(sorted, { quic: false, tcp: true }, null)).toEqual({ dial: [], late: [], punch: [], tcp: sorted.dial, lateTcp: [] })
   })
 })
 

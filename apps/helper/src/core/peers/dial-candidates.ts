@@ -31,6 +31,8 @@ export interface SortedCandidates {
   readonly punch: readonly ReachCandidate[]
   /** To be tried over TCP as well, a moment later. */
   readonly tcp?: readonly ReachCandidate[]
+  /** The same, where nothing is connected yet. */
+  readonly lateTcp?: readonly ReachCandidate[]
 }
 
 /** What we can dial with. */
@@ -39,10 +41,13 @@ export interface DialMeans {
   readonly tcp: boolean
 }
 
-/** Without any NAT in between TCP gets as far as QUIC does; nothing is punched for it. */
+/**
+ * Without any NAT in between TCP gets as far as QUIC does; nothing is punched for it. What a code says (source `peer`) is tried behind a NAT too, by
+ * somebody who has nothing else: a router may have opened the port, and codes do not tell.
+ */
 export function sortForMeans(sorted: SortedCandidates, { quic, tcp }: DialMeans, tcpPort: number | null): SortedCandidates {
-  const overTcp = tcp ? sorted.dial.map((candidate) => withTcpPort(candidate, tcpPort)) : []
-  return { ...(quic ? sorted : { dial: [], late: [], punch: [] }), ...(tcp ? { tcp: overTcp } : {}) }
+  const overTcp = (candidates: readonly ReachCandidate[]) => candidates.map((candidate) => withTcpPort(candidate, tcpPort))
+  return { ...(quic ? sorted : { dial: [], late: [], punch: [] }), ...(tcp ? { tcp: overTcp(sorted.dial), lateTcp: overTcp(sorted.late.filter(({ source }) => source === 'peer')) } : {}) }
 }
 
 /** A router that maps ports gives those of TCP the numbers of those of UDP, or none; with IPv6 it lets through what there is. */

@@ -75,7 +75,7 @@ export class Diallings {
     const sorted = this.#options.sort(candidates, nat, tcpPort)
     const tried = beside
       ? { dial: [], late: [], punch: [], tcp: sorted.tcp ?? [] }
-      : { ...sorted, ...(punched ? { dial: [], tcp: [] } : {}), ...(punched || spare ? { late: [] } : {}) }
+      : { ...sorted, ...(sorted.tcp === undefined ? {} : { tcp: [...sorted.tcp, ...(sorted.lateTcp ?? [])] }), ...(punched ? { dial: [], tcp: [] } : {}), ...(punched || spare ? { late: [] } : {}) }
     const dialling: Dialling = { plan: new DialPlan(tried), dials: new Map(), nat, eager, knockSecret, expect, wish, peer, beside }
     this.#running.add(dialling)
     return dialling
