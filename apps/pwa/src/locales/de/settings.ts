@@ -7,7 +7,6 @@ export const settings = {
   downloads: 'Downloads',
   folder: 'Download-Ordner',
   folderSaved: 'Download-Ordner gespeichert.',
-  free: '{size} frei',
   about: 'Über diesen Helfer',
   facts: { name: 'Name', version: 'Version', network: 'Netzwerk', addresses: 'Adressen', noneKnown: 'keine bekannt', udp: 'UDP-Ports', since: 'Läuft seit' },
   autostart: {

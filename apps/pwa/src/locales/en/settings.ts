@@ -7,7 +7,6 @@ export const settings = {
   downloads: 'Downloads',
   folder: 'Download folder',
   folderSaved: 'Download folder saved.',
-  free: '{size} free',
   about: 'About this helper',
   facts: { name: 'Name', version: 'Version', network: 'Network', addresses: 'Addresses', noneKnown: 'none known', udp: 'UDP ports', since: 'Running since' },
   autostart: {
