@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 import { callApi } from '../../e2e/support/api.ts'
 import { makeHelperFolder, startHelper } from '../../e2e/support/helper-process.ts'
 import { openShareIndexReader } from '../../apps/helper/src/adapters/shares/share-index-reader.ts'
-import { residentBytes } from '../../apps/helper/bench/process-figures.ts'
+import { memoryParts, residentBytes, sum } from '../../apps/helper/bench/process-figures.ts'
 import { median, round } from './lib/figures.mjs'
 
 const FILES = 1_000_000
@@ -64,7 +64,9 @@ export default async function measureLibrary(bench) {
   const first = await firstPage(helper, 'Flat')
   const sorted = await firstPage(helper, 'Flat', { sort: 'name' })
   await wait(SETTLE_MS)
-  const idle = (await Promise.all([helper.pid, (await callApi(helper, 'diagnostics')).network?.pid].flatMap((pid) => (pid === undefined ? [] : [residentBytes(pid)]))))
+  const pids = [helper.pid, (await callApi(helper, 'diagnostics')).network?.pid].filter((pid) => pid !== undefined)
+  const idle = await sum(pids, residentBytes)
+  const parts = await Promise.all(pids.map(memoryParts))
   await helper.stop()
   const readyMs = await timed(async () => {
     helper = await startHelper(folder)
@@ -78,7 +80,7 @@ export default async function measureLibrary(bench) {
     },
     search: { ...inside, askedP99Ms: answers.search },
     ls: { firstPageMs: round(first, 1), firstSortedPageMs: round(sorted, 1), ...answers.ls },
-    library: { idleRssMB: idle.every((bytes) => bytes !== null) ? megabytes(idle.reduce((sum, bytes) => sum + bytes, 0)) : null, readyMs: round(readyMs, 0) },
+    library: { idleRssMB: idle === null ? null : megabytes(idle), idleAnonMB: partMB(parts, 'anon'), idleFileMB: partMB(parts, 'file'), readyMs: round(readyMs, 0) },
   }
 }
 
@@ -155,6 +157,11 @@ async function firstPage(helper, path, more = {}) {
   const times = []
   for (let i = 0; i < ROUNDS; i++) times.push(await timed(() => callApi(helper, 'list', { peerId: null, path, recursive: false, limit: 1000, ...more })))
   return median(times)
+}
+
+/** @returns null where the system does not tell */
+function partMB(parts, which) {
+  return parts.includes(null) ? null : megabytes(parts.reduce((total, part) => total + part[which], 0))
 }
 
 function percentile(times, part) {

@@ -29,6 +29,17 @@ export async function residentBytes(pid: number): Promise<number | null> {
   return kilobytes === undefined ? null : Number(kilobytes) * 1024
 }
 
+/**
+ * Resident memory in bytes, by whose it is: `anon` is held by the process, `file` are pages of files that it looks at (its programs, its databases),
+ * which the system takes back when it needs them. What several processes share is divided among them.
+ */
+export async function memoryParts(pid: number): Promise<{ readonly anon: number; readonly file: number } | null> {
+  const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => null)
+  const bytesOf = (name: string) => Number(rollup?.match(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm'))?.[1] ?? Number.NaN) * 1024
+  const [anon, file, shared] = [bytesOf('Pss_Anon'), bytesOf('Pss_File'), bytesOf('Pss_Shmem')]
+  return Number.isNaN(anon + file) ? null : { anon, file: file + (Number.isNaN(shared) ? 0 : shared) }
+}
+
 export async function sum(pids: readonly number[], figure: (pid: number) => Promise<number | null>): Promise<number | null> {
   const values = await Promise.all(pids.map(figure))
   return values.some((value) => value === null) ? null : values.reduce<number>((total, value) => total + (value as number), 0)
