@@ -1,8 +1,9 @@
-// How fast one file goes from disk to disk over TCP between two helpers, as they are at home, beside a plain TLS stream and others' programs with
-// the same file on the same disk.
+// How fast one file goes from disk to disk over TCP between two helpers, as they are at home, beside what the disk does alone, a plain TLS stream and
+// others' programs with the same file on the same disk.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { callApi } from '../../e2e/support/api.ts'
+import { diskSeconds } from '../../apps/helper/bench/disk-baseline.ts'
 import { tlsSeconds } from '../../apps/helper/bench/tls-baseline.ts'
 import { openFilePeers } from './lib/file-peers.mjs'
 import { median, ratio, round } from './lib/figures.mjs'
@@ -20,7 +21,7 @@ export default async function measureTcp(bench) {
   const scratch = await bench.temporary('others')
   await connect(receiver, sender)
   await untilOnTcp(receiver)
-  const others = [{ name: 'tls', seconds: tlsSeconds }, ...(await openFilePeers(bench))]
+  const others = [{ name: 'disk', seconds: diskSeconds }, { name: 'tls', seconds: tlsSeconds }, ...(await openFilePeers(bench))]
 
   const ours = []
   const cpu = []

@@ -19,6 +19,8 @@ const WASM_PAGE_BYTES = 64 * 1024
 
 /** Undefined until it is wanted, null where the system has none. */
 let memory: SharedArrayBuffer | null | undefined
+/** All of it. */
+let bytesOfAll: Buffer = Buffer.alloc(0)
 /** By number. The last one given back is taken first: fewer are touched. */
 const free: number[] = []
 const taken = new Set<number>()
@@ -27,7 +29,10 @@ const taken = new Set<number>()
 export function takePart(): Uint8Array<SharedArrayBuffer> | undefined {
   if (memory === undefined) {
     memory = allocate()
-    if (memory !== null) for (let part = PARTS - 1; part >= 0; part--) free.push(part)
+    if (memory !== null) {
+      bytesOfAll = Buffer.from(memory)
+      for (let part = PARTS - 1; part >= 0; part--) free.push(part)
+    }
   }
   const part = free.pop()
   if (memory === null || part === undefined) return undefined
@@ -50,7 +55,8 @@ export function isPart(bytes: Uint8Array): bytes is Uint8Array<SharedArrayBuffer
 export function copyBytes(piece: Uint8Array, into: Uint8Array, at: number): void {
   // What does not fit is refused by `set`.
   if (!isPart(into) || piece.length === 0 || at + piece.length > into.length) return into.set(piece, at)
-  Buffer.from(into.buffer, into.byteOffset + at, piece.length).fill(piece)
+  const start = into.byteOffset + at
+  bytesOfAll.fill(piece, start, start + piece.length)
 }
 
 function allocate(): SharedArrayBuffer | null {
