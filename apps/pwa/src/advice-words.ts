@@ -1,27 +1,10 @@
 import type { Detail, Fault } from '@harddrive-party/protocol'
-import type { Advice, TransferNotice, VerifyDetail } from '@harddrive-party/protocol/control'
+import type { TransferNotice, VerifyDetail } from '@harddrive-party/protocol/control'
 import { formatBytes } from './format.ts'
 import { isolate, locale, t } from './i18n.ts'
 import { en } from './locales/en/index.ts'
 
-/** Makes sentences, in the person's language, of what the helper names: advice, notices, findings, and the details of errors. Decides nothing. */
-
-export function wordsForAdvice(advice: Advice): string {
-  switch (advice.code) {
-    case 'brokers-down':
-      return t('advice.reach.brokers-down', {}, advice.values.count)
-    case 'open-port': {
-      const { ways, port } = advice.values
-      const words = ways.map((way) => t(`advice.way.${way}`, { port: port ?? '' }))
-      return t('advice.reach.open-port', { ways: words.reduce((first, second) => t('advice.way.or', { first, second })) })
-    }
-    case 'routers-random':
-    case 'routers-vague':
-      return t(`advice.reach.${advice.code}`, { whose: t(`advice.whose.${advice.values.whose}`) })
-    default:
-      return t(`advice.reach.${advice.code}`)
-  }
-}
+/** Makes sentences, in the person's language, of what the helper names: notices, findings, and the details of errors. Decides nothing. */
 
 export function wordsForNotice({ code, values }: TransferNotice): string {
   return t(`advice.notice.${code}`, {}, values.count)

@@ -1,6 +1,6 @@
 import { createI18n } from 'vue-i18n'
 import { en } from './locales/en/index.ts'
-import type { Messages } from './locales/messages.ts'
+import type { LateTexts, Messages } from './locales/messages.ts'
 
 /** The app's texts in the person's language. Components import `t`; which language it speaks is decided in `state/language.ts`. */
 
@@ -14,7 +14,7 @@ const LOADERS: Record<Exclude<Locale, 'en'>, () => Promise<Messages>> = {
 }
 
 /** Every way to a text: `peers.card.disconnect`. */
-export type TextKey = Paths<typeof en>
+export type TextKey = Paths<typeof en> | Paths<LateTexts>
 type Paths<T> = { [K in keyof T & string]: T[K] extends string ? K : `${K}.${Paths<T[K]>}` }[keyof T & string]
 
 /**
@@ -32,9 +32,14 @@ export function locale(): Locale {
 
 /** Loads a language and switches to it; the page's own language attribute, too. */
 export async function useLocale(next: Locale): Promise<void> {
-  if (next !== 'en') i18n.global.setLocaleMessage(next, await LOADERS[next]())
+  if (next !== 'en') i18n.global.mergeLocaleMessage(next, await LOADERS[next]())
   i18n.global.locale.value = next
   document.documentElement.lang = next
+}
+
+/** Texts of a part of the app that is loaded later. */
+export function addTexts(texts: Readonly<Record<Locale, Partial<LateTexts>>>): void {
+  for (const locale of LOCALES) i18n.global.mergeLocaleMessage(locale, texts[locale])
 }
 
 const ODD_DIRECTIONS = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufeff]|[\ud802-\ud803\ud83a-\ud83b]/

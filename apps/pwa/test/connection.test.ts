@@ -15,7 +15,7 @@ import { useHelper } from '../src/state/helper-store.ts'
 import { memoryInRam } from '../src/state/memory.ts'
 import { useSetup } from '../src/state/setup-store.ts'
 import { explain, explainCode } from '../src/words.ts'
-import { wordsForAdvice } from '../src/advice-words.ts'
+import { wordsForAdvice } from '../src/features/connection/reach-words.ts'
 import { useLocale } from '../src/i18n.ts'
 
 let mock: MockControl

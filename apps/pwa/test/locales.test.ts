@@ -2,7 +2,9 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { formatBytes } from '../src/format.ts'
 import { type TextKey, isolate, t, useLocale } from '../src/i18n.ts'
 import { de } from '../src/locales/de/index.ts'
+import { reach as germanReach } from '../src/locales/de/reach.ts'
 import { en } from '../src/locales/en/index.ts'
+import { reach } from '../src/locales/en/reach.ts'
 import { bestLocale } from '../src/state/language.ts'
 
 type Tree = { readonly [key: string]: string | Tree }
@@ -23,8 +25,8 @@ const formsOf = (text: string) => text.split(' | ').length
 const shapes = (all: Map<string, string>) => Object.fromEntries([...all].map(([key, text]) => [key, shapeOf(text)]))
 
 describe('German', () => {
-  const english = texts(en)
-  const german = texts(de as unknown as Tree)
+  const english = texts({ ...en, reach })
+  const german = texts({ ...(de as unknown as Tree), reach: germanReach })
 
   it('has every text, and none that English has not', () => {
     expect([...german.keys()].sort()).toEqual([...english.keys()].sort())
