@@ -38,7 +38,7 @@ async function copy(partial: PartialFile, read: (into: Uint8Array, start: number
   const recorder = new PartialRecorder(partial, (error) => (failure ??= error))
   const work = async () => {
     for (let range = partial.fetch.next(); range !== undefined; range = partial.fetch.next()) {
-      const buffer = await buffers.acquire(range.end - range.start, signal)
+      const buffer = await buffers.acquire(range.end - range.start, 'disk', signal)
       try {
         if ((await read(buffer, range.start)) !== buffer.length) throw new Error('the file became shorter')
         await partial.write(buffer, range.start)
