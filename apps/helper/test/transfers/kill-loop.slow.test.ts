@@ -1,6 +1,7 @@
 import type { ControlSnapshot } from '@harddrive-party/protocol/control'
 import type { ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -74,12 +75,14 @@ const start = (name: string) => startHelper(program, join(root, name), argsOf(na
 
 /** Killed before it is ready, or just after. */
 async function killedStart(name: string): Promise<void> {
-  let child: ChildProcess | undefined
-  const starting = startHelper(program, join(root, name), argsOf(name), { onSpawn: (spawned) => (child = spawned) }).catch(() => undefined)
+  const child = await new Promise<ChildProcess>((resolve, reject) => {
+    // That it does not get ready is what is meant to happen.
+    startHelper(program, join(root, name), argsOf(name), { onSpawn: resolve }).catch(reject)
+  })
+  const ended = once(child, 'exit')
   await wait(random() * LATEST_START_MS)
-  child?.kill('SIGKILL')
-  const helper = await starting
-  await helper?.ended
+  child.kill('SIGKILL')
+  await ended
 }
 
 const transferOf = async (bob: HelperProcess): Promise<ControlSnapshot['transfers'][number] | undefined> => (await snapshotOf(bob)).transfers.at(-1)
