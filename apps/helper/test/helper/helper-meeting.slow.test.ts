@@ -52,10 +52,11 @@ describe('by topic', () => {
     const said = broker.published.map(({ name, payload, retain }) => {
       expect(retain).toBe(false)
       expect(payload).toHaveLength(768)
-      return name + payload.toString('latin1') + payload.toString('hex')
+      return name + payload.toString('latin1')
     }).join()
+    // Not in hexadecimal: noise written with digits has any port in it sooner or later.
     for (const secret of ['otter', alice.peerId, bob.peerId, '127.0.0.1', String(alice.udp.v4)]) expect(said.toLowerCase()).not.toContain(secret)
-    expect(said).not.toContain(Buffer.from(alice.peerId, 'hex').toString('latin1'))
+    for (const { peerId } of [alice, bob]) expect(said).not.toContain(Buffer.from(peerId, 'hex').toString('latin1'))
   })
 
   it('who leaves is not told of any more, and no broker is spoken to for nothing', async () => {
