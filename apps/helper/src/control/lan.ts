@@ -33,6 +33,8 @@ export interface LanOptions extends WebDoorOptions {
   /** The machine's name without a domain, or empty. */
   readonly host: string
   readonly now: () => number
+  /** Milliseconds that nobody can set back; replaced in tests. */
+  readonly elapsed?: () => number
 }
 
 export interface LanDoor extends Lan {
@@ -75,7 +77,7 @@ export async function openLan(options: LanOptions): Promise<LanDoor> {
   const servers = new Map<string, Server>()
   /** Node does not end connections that have become control sockets. */
   const connections = new WeakMap<Server, Set<Socket>>()
-  const pairingCodes = createPairingCodes({ now })
+  const pairingCodes = createPairingCodes({ now, ...(options.elapsed === undefined ? {} : { elapsed: options.elapsed }) })
   const closedGuard = createLanGuard([], [], 443)
   const guard = () => opened?.guard ?? closedGuard
   const isOn = () => override ?? saved.enabled

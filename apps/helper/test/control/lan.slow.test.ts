@@ -42,7 +42,7 @@ function open(changes: Partial<LanOptions> = {}): Promise<LanDoor> {
   return openLan({
     identity: world.identity, devices: world.devices, hub: world.hub, pwaDirectory: world.pwaDirectory, log: () => {},
     service: (session) => createFakeApi({ snapshot: async () => ({ role: session.role(), door: session.door }) as never }).api,
-    storage: directory, store: world.store, host: 'box', port: 0, now: () => now, addresses: () => addresses,
+    storage: directory, store: world.store, host: 'box', port: 0, now: () => now, elapsed: () => now, addresses: () => addresses,
     network: { setLanFiles: async (lan) => void lanFiles.push(lan === null ? null : lan.addresses) },
     ...changes,
   })

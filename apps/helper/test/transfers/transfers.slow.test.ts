@@ -103,7 +103,7 @@ test('names that differ only by case or normal form do not meet', async () => {
   const { transferId } = world.transfers.add({ peerId: peer.peerId, path: path('S') })
   const info = await world.ended(transferId)
   expect(info.state).toBe('done')
-  expect(info.notices).toEqual(['3 entries got another name, since a similar or equal one was there'])
+  expect(info.notices).toEqual([{ code: 'renamed', values: { count: 3 } }])
   const names = [...(await readTree(world.downloads)).keys()].map((name) => name.normalize('NFC').toLowerCase())
   expect(new Set(names).size).toBe(9)
 })
