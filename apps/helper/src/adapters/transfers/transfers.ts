@@ -14,6 +14,7 @@ import { diskSpace } from './disk-space.ts'
 import { makeDirectoryTree, partsBelow } from './download-path.ts'
 import { previewDownload } from './download-preview.ts'
 import type { Store } from '../system/store.ts'
+import { removeLeftovers } from './partial-leftovers.ts'
 import { transferFilesPage } from './transfer-files.ts'
 import { renamedFiles } from './transfer-names.ts'
 import { createWishKeeper } from '../wishes/wish-keeper.ts'
@@ -221,9 +222,9 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   }
 
   /** Unfinished data is where files were begun; those that failed may have some too. */
-  function discard(record: WishRecord): Promise<void> {
+  function discard(record: WishRecord, how = discardAll): Promise<void> {
     const { id } = record
-    const work: Promise<void> = discardAll(record).finally(() => {
+    const work: Promise<void> = how(record).finally(() => {
       if (discards.get(id) === work) discards.delete(id)
     })
     discards.set(id, work)
@@ -241,11 +242,19 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
       }
       await nextTurn()
     }
+    await dropLeftovers(record)
+  }
+
+  function dropLeftovers(ended: WishRecord): Promise<void> {
+    return removeLeftovers({ ended, records: () => queue.records(), drop: (path) => dropPath(ended, `${ended.id}:left`, path), signal: closing.signal })
   }
 
   function dropPartial(record: WishRecord, jobId: string, remote: string): Promise<void> {
-    const partial = { peerId: record.peerId, path: remotePath(record, remote), ...directoryField(record) }
-    return network.stopFile({ jobId, discard: true, partial })
+    return dropPath(record, jobId, remotePath(record, remote))
+  }
+
+  function dropPath(record: WishRecord, jobId: string, path: SharePath): Promise<void> {
+    return network.stopFile({ jobId, discard: true, partial: { peerId: record.peerId, path, ...directoryField(record) } })
   }
 
   async function remove(record: WishRecord): Promise<void> {
@@ -258,6 +267,7 @@ export async function openTransfers(options: TransfersOptions): Promise<Transfer
   function save({ id, ...change }: Extract<QueueEffect, { type: 'save' }>): void {
     const record = queue.record(id)
     if (record === undefined) return
+    if (record.phase === 'done' && record.endedAt === null) inBackground(discard(record, dropLeftovers))
     if (hasEnded(record.phase)) record.endedAt ??= now()
     keeper.save(record, change)
   }
