@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Page, expect, test } from '@playwright/test'
 import { callApi } from './support/api.ts'
-import { openTab, pair, peerCard, shownCode } from './support/app.ts'
+import { openTab, pair, pairAnother, peerCard, shownCode } from './support/app.ts'
 import { type HelperProcess, makeHelperFolder, startHelper } from './support/helper-process.ts'
 
 /** What comes into the app from other programs: codes out of a messenger, files out of a gallery, and what somebody with bad intentions makes of them. */
@@ -24,12 +24,6 @@ test.afterAll(async () => {
   for (const action of cleanUp.toReversed()) await action()
 })
 
-/** A link is good for one browser, and every test has a new one. */
-async function openBen(page: Page): Promise<void> {
-  const { url } = await callApi<{ url: string }>(ben, 'createPairingLink', {})
-  await pair(page, { ...ben, pairUrl: url })
-}
-
 const field = (page: Page) => page.getByRole('textbox', { name: 'Code or link' })
 const peersOf = async (helper: HelperProcess) => (await callApi<{ peers: { peerId: string; state: string }[] }>(helper, 'snapshot')).peers
 
@@ -47,7 +41,7 @@ async function handlerFor(page: Page, link: string): Promise<string> {
 }
 
 test('a code out of a messenger is filled in, in a new window and in one that is open, and connects when it is told to', async ({ page, context }) => {
-  await openBen(page)
+  await pairAnother(page, ben)
   const annaPage = await context.newPage()
   await pair(annaPage, anna)
   const code = await shownCode(annaPage)
@@ -88,7 +82,7 @@ const HOSTILE = [
 ]
 
 test('whatever else a link carries stays text, and does nothing by itself', async ({ page }) => {
-  await openBen(page)
+  await pairAnother(page, ben)
   const before = (await peersOf(ben)).map(({ peerId }) => peerId)
   const problems: string[] = []
   const asked: string[] = []
@@ -109,7 +103,7 @@ test('whatever else a link carries stays text, and does nothing by itself', asyn
 })
 
 test('files shared by another program are posted to the app, which asks to whom they go', async ({ page, context }) => {
-  await openBen(page)
+  await pairAnother(page, ben)
   await callApi(ben, 'connect', { code: (await callApi<{ code: string }>(anna, 'announceCode')).code })
   await expect(peerCard(page, anna.name)).toContainText('Connected')
   await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined))

@@ -55,6 +55,8 @@ async function walk(browser: Browser, { viewport, language }: Walk, look: (page:
       continue
     }
     findings.push(...(await look(page, state)).map((finding) => `${what}: ${finding}`))
+    // To be looked at, compared with nothing.
+    await page.screenshot({ path: test.info().outputPath(`${what}.jpg`), type: 'jpeg', quality: 70 })
     await page.keyboard.press('Escape')
     if (state.isDialog === true) await expect(page.getByRole('dialog'), `${what} closes on Escape`).toHaveCount(0)
   }
@@ -70,7 +72,7 @@ const tooWide = (page: Page) => page.evaluate(() => [document.documentElement, .
 /** Keys of texts, holes in them and plurals that were not chosen, wherever a person could meet them. */
 const rawWords = (page: Page) => page.evaluate(() => {
   const attributes = Array.from(document.querySelectorAll('[aria-label], [title], [placeholder], [alt]')).flatMap((element) => ['aria-label', 'title', 'placeholder', 'alt'].map((name) => element.getAttribute(name) ?? ''))
-  const key = /\b(activity|common|connection|entries|helpers|offers|peers|phones|settings|shares|sharing|shell|transfers|verify|viewer|wishes|words)\.[a-z][A-Za-z]+(\.[A-Za-z]+)*\b/
+  const key = /\b(activity|advice|common|connection|entries|helpers|offers|peers|phones|reach|settings|shares|sharing|shell|transfers|verify|viewer|wishes|words)\.[a-z][A-Za-z]+(\.[A-Za-z]+)*\b/
   return [document.title, document.body.innerText, ...attributes].flatMap((text) => [key, /\{\w+\}/, /\w \| \w/].flatMap((pattern) => pattern.exec(text)?.[0] ?? []))
 })
 

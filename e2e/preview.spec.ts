@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type Locator, type Page, expect, test } from '@playwright/test'
 import sharp from 'sharp'
 import { callApi } from './support/api.ts'
-import { browse, download, openTab, pair, toggleFolder, transferRow } from './support/app.ts'
+import { browse, download, openTab, pairAnother, toggleFolder, transferRow } from './support/app.ts'
 import { type Double, startDouble } from './support/double.ts'
 import { type HelperProcess, makeHelperFolder, startHelper } from './support/helper-process.ts'
 
@@ -65,14 +65,8 @@ async function writeAlbum(album: string, beacon: number): Promise<void> {
   await writeFile(join(album, 'evil.pdf'), `<!doctype html><script>${call}</script>`)
 }
 
-/** A link is good for one browser, and every test has a new one. */
-async function pairWithBen(page: Page): Promise<void> {
-  const { url } = await callApi<{ url: string }>(ben, 'createPairingLink', {})
-  await pair(page, { ...ben, pairUrl: url })
-}
-
 async function openAlbum(page: Page): Promise<void> {
-  await pairWithBen(page)
+  await pairAnother(page, ben)
   await browse(page, anna.name)
   await toggleFolder(page, 'Album')
 }
@@ -134,7 +128,7 @@ async function counted(): Promise<number> {
 
 test('a long recording plays and seeks, and little more than what is heard is fetched', async ({ page }) => {
   const before = (await readdir(ben.folder.downloads)).length
-  await pairWithBen(page)
+  await pairAnother(page, ben)
   await browse(page, mediaName)
   await toggleFolder(page, 'Media')
   await row(page, 'long.wav').click()
@@ -217,7 +211,7 @@ test('what a peer sends instead of pictures is not shown, and harms nobody', asy
     const path = url.searchParams.get('path')
     if (url.pathname.endsWith('/thumbnails') && path !== null) answers.set(path, response.status())
   })
-  await pairWithBen(page)
+  await pairAnother(page, ben)
   await browse(page, mediaName)
   await toggleFolder(page, 'Photos')
   await expect(row(page, 'good.jpg').locator('img.ready')).toBeVisible()

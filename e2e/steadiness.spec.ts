@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Page, expect, test } from '@playwright/test'
 import { callApi, transfersOf } from './support/api.ts'
-import { openTab, pair, peerCard, transferRow } from './support/app.ts'
+import { openTab, pairAnother, peerCard, transferRow } from './support/app.ts'
 import { type HelperProcess, makeHelperFolder, startHelper } from './support/helper-process.ts'
 
 /** What is on the screen stays where it is while more arrives, and only what is on the screen exists, however long a folder is. */
@@ -37,12 +37,6 @@ const nameAt = (index: number) => `Recording ${String(index).padStart(7, '0')}.f
 async function makeEmptyFiles(directory: string, count: number): Promise<void> {
   const atOnce = 2_000
   for (let at = 0; at < count; at += atOnce) await promisify(execFile)('touch', Array.from({ length: Math.min(atOnce, count - at) }, (_, i) => nameAt(at + i)), { cwd: directory })
-}
-
-/** A link is good for one browser, and every test has a new one. */
-async function openBen(page: Page): Promise<void> {
-  const { url } = await callApi<{ url: string }>(ben, 'createPairingLink', {})
-  await pair(page, { ...ben, pairUrl: url })
 }
 
 /** Adds up what moved without anybody having done anything, as browsers count it: parts of the window that moved, times how far. */
@@ -92,7 +86,7 @@ for (const [place, viewport] of [['at the desk', { width: 1280, height: 800 }], 
     const context = await browser.newContext({ viewport })
     await context.addInitScript(watchShifts)
     const page = await context.newPage()
-    await openBen(page)
+    await pairAnother(page, ben)
     await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined))
 
     // Once this browser is let in, which brings the frame. Somebody connects while the page of peers is looked at.
@@ -122,7 +116,7 @@ for (const [place, viewport] of [['at the desk', { width: 1280, height: 800 }], 
 
 test('of a folder of a hundred thousand only what is seen exists, and what is seen is right', async ({ page }) => {
   test.setTimeout(120_000)
-  await openBen(page)
+  await pairAnother(page, ben)
   await callApi(ben, 'connect', { code: (await callApi<{ code: string }>(anna, 'announceCode')).code })
   await expect(peerCard(page, anna.name)).toContainText('Connected')
   await page.goto(`${ben.ui}/#/peers/${anna.peerId}`)

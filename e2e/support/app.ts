@@ -1,4 +1,5 @@
 import { type Locator, type Page, expect } from '@playwright/test'
+import { callApi } from './api.ts'
 import type { HelperProcess } from './helper-process.ts'
 
 /** What a person does in the app, in their words. Everything is found by role and name, as a screen reader would. */
@@ -6,6 +7,12 @@ import type { HelperProcess } from './helper-process.ts'
 export async function pair(page: Page, helper: HelperProcess): Promise<void> {
   await page.goto(helper.pairUrl)
   await expect(page.getByRole('heading', { name: 'Your code' })).toBeVisible()
+}
+
+/** A link is good for one browser: for each further one there is a new link. */
+export async function pairAnother(page: Page, helper: HelperProcess): Promise<void> {
+  const { url } = await callApi<{ url: string }>(helper, 'createPairingLink', {})
+  await pair(page, { ...helper, pairUrl: url })
 }
 
 export async function openTab(page: Page, name: 'Peers' | 'Search' | 'Wishes' | 'Transfers' | 'Shares' | 'Settings'): Promise<void> {
