@@ -15,7 +15,7 @@ const RTT_MS = 50
 const MBIT = 1000
 
 /** Who has not finished by then is measured by what has come. */
-const LIMIT_SECONDS = { bigFile: 60, smallFiles: 40, firstBytes: 30 }
+const LIMIT_SECONDS = { bigFile: 60, smallFiles: 25, firstBytes: 20 }
 
 export default async function measurePeers(bench) {
   const reason = await whyNoNamespaces()
@@ -69,6 +69,7 @@ async function takenIn(bench, work) {
     const { measure, program, leftOut, failed, ...figures } = JSON.parse(line)
     if (leftOut !== undefined) bench.say(`  left out: ${leftOut}`)
     else if (failed !== undefined) bench.say(`  left out: ${program}${measure === undefined ? '' : ` of ${measure}`}: ${failed}`)
+    else if (figures.complete === false && figures.files === 0) bench.say(`  left out: ${program} of ${measure}, run ${figures.run}: nothing came within ${round(figures.seconds, 0)} s`)
     else {
       bench.say(`  ${work.rttMs} ms ${measure} ${program}: ${JSON.stringify(figures)}`)
       const runs = ((taken[measure] ??= new Map()).get(program) ?? [])
@@ -84,14 +85,13 @@ function filesPerSecond({ offerSeconds, seconds, files, complete }) {
 
 /** A row for each program: medians, and in `oursIsBetter` how many times ours does as well, run by run. */
 function table(byProgram, figuresOf, decisive, lessIsBetter = false) {
-  const ours = byProgram?.get('ours')?.map(figuresOf)
+  const ours = new Map(byProgram?.get('ours')?.map((run) => [run.run, figuresOf(run)[decisive]]))
   return [...(byProgram ?? [])].map(([program, runs]) => {
     const figures = runs.map(figuresOf)
     const columns = [...new Set(figures.flatMap(Object.keys))]
     const medians = columns.map((column) => [column, figures.some((each) => each[column] == null) ? null : round(median(figures.map((each) => each[column])), 2)])
-    const values = figures.map((each) => each[decisive])
-    const comparable = ours !== undefined && ours.length === values.length && [...values, ...ours.map((each) => each[decisive])].every((value) => value != null)
-    const [a, b] = [ours?.map((each) => each[decisive]), values]
-    return { program, ...Object.fromEntries(medians), oursIsBetter: comparable ? (lessIsBetter ? ratio(b, a) : ratio(a, b)) : null }
+    const pairs = runs.map((run, i) => [ours.get(run.run), figures[i][decisive]]).filter((pair) => pair.every((value) => value != null))
+    const [a, b] = [pairs.map(([own]) => own), pairs.map(([, other]) => other)]
+    return { program, ...Object.fromEntries(medians), oursIsBetter: pairs.length === 0 ? null : lessIsBetter ? ratio(b, a) : ratio(a, b) }
   })
 }

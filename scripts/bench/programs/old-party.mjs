@@ -22,7 +22,7 @@ export async function open(place, paths) {
       const begin = async (ns, folder, more) => {
         const party = place.start(ns, program, [...UI, 'start', '--no-mdns', '--storage', join(folder, 'storage'), '--download-dir', join(folder, 'downloads'), ...more])
         running.push(party)
-        const [, name] = await party.says(/(\w+) listening for peers/)
+        const [, name] = await party.says(/^(.+) listening for peers/m)
         const [, address] = await party.says(/Announce address (\S+)/)
         return { name, address }
       }
@@ -42,16 +42,17 @@ export async function open(place, paths) {
             await connecting.stop()
             if (met) return
             if (tries === MAX_TRIES) throw new Error(`they did not meet in ${tries} tries`)
-            // Now and then nothing comes of it, and then nothing will at that port.
+            // Some pairs of keys do not get together, however often they try: others do.
             await Promise.all(running.splice(0).map((each) => each.stop()))
-            address = (await begin(ANNA.ns, folders.anna, shares)).address
+            await Promise.all(Object.values(folders).map((folder) => remove(join(folder, 'storage'))))
+            ;({ name, address } = await begin(ANNA.ns, folders.anna, shares))
             await begin(BEN.ns, folders.ben, [])
           }
         },
         fetch: async (signal) => {
+          const wanted = await sizeOf(file === undefined ? directory : join(directory, file))
           const download = place.start(BEN.ns, program, [...UI, 'download', `${name}/${path}`])
           running.push(download)
-          const wanted = await sizeOf(file === undefined ? directory : join(directory, file))
           // Here too: what is on the disk is more to be relied on.
           await Promise.race([download.says(/Completed/), until(async () => (await sizeOf(arrived)) >= wanted, signal, LOOK_MS)])
         },
