@@ -1,8 +1,12 @@
-// What a browser needs to load before the app shows, how soon it shows with its service worker warm, and what scrolling a long folder costs.
-import { mkdir, writeFile } from 'node:fs/promises'
+// What a browser needs to load before the app shows, how soon it shows with its service worker warm, and what scrolling and searching a folder of a million files costs.
+import { execFile } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { chromium } from '@playwright/test'
 import { firstLoadKilobytes } from '../../apps/helper/bench/app-size.ts'
+import { callApi } from '../../e2e/support/api.ts'
 import { makeHelperFolder, startHelper } from '../../e2e/support/helper-process.ts'
 import { ensureChromium } from '../lib/chromium.mjs'
 import { median, round } from './lib/figures.mjs'
@@ -12,30 +16,40 @@ const LOADS = 5
 const SCROLL_MS = 5000
 /** Faster than anybody reads, slow enough that every frame has new rows to draw. */
 const SCROLL_PX_PER_FRAME = 120
-/** So many files are made at a time. */
-const BATCH = 500
+/** So many files are made at a time; their names have to fit a command line. */
+const BATCH = 5000
+/** To read a million files, and to load the list of them. */
+const PATIENCE_MS = 600_000
 
 export default async function measurePwa(bench) {
   const jsGzipKB = round(await firstLoadKilobytes(DIST))
-  const folder = await makeHelperFolder('pwa')
-  bench.onTidy(() => folder.remove())
-  const share = join(folder.root, 'Long')
-  await fillFolder(share, bench.quick ? 5_000 : 100_000)
-  const helper = await startHelper(folder, { shares: [share] })
+  const [folder, friendFolder] = [await makeHelperFolder('pwa'), await makeHelperFolder('pwa-friend')]
+  bench.onTidy(() => Promise.all([folder.remove(), friendFolder.remove()]))
+  const share = join(friendFolder.root, 'Long')
+  const files = bench.quick ? 5_000 : 1_000_000
+  await fillFolder(share, files)
+  const friend = await startHelper(friendFolder, { shares: [share] })
+  bench.onTidy(() => friend.stop())
+  const helper = await startHelper(folder)
   bench.onTidy(() => helper.stop())
+  await callApi(helper, 'connect', { code: friend.code })
+  while ((await callApi(friend, 'snapshot')).shares[0].state !== 'ready') await sleep(500)
   const browser = await chromium.launch({ executablePath: await ensureChromium(), args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] })
   bench.onTidy(() => browser.close())
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
   await pairBrowser(context, helper)
   const loads = []
   for (let i = 0; i < LOADS; i++) loads.push(await firstRender(context, helper))
-  return { pwa: { jsGzipKB, firstRenderMs: round(median(loads), 0), ...(await scrollLongFolder(context, helper)) } }
+  return { pwa: { jsGzipKB, firstRenderMs: round(median(loads), 0), ...(await useLongFolder(context, `${helper.ui}#/peers/${friend.peerId}`, files)) } }
 }
 
+const nameAt = (index) => `Recording ${String(index).padStart(7, '0')}.flac`
+
+/** One process makes thousands in the time in which we would make dozens. */
 async function fillFolder(folder, files) {
   await mkdir(folder)
   for (let at = 0; at < files; at += BATCH) {
-    await Promise.all(Array.from({ length: Math.min(BATCH, files - at) }, (_, i) => writeFile(join(folder, `Recording ${String(at + i).padStart(7, '0')}.flac`), '')))
+    await promisify(execFile)('touch', Array.from({ length: Math.min(BATCH, files - at) }, (_, i) => nameAt(at + i)), { cwd: folder })
   }
 }
 
@@ -58,28 +72,52 @@ async function firstRender(context, helper) {
   return ms
 }
 
-/** @returns frames per second of a steady scroll, and what the page holds on its heap when that is over */
-async function scrollLongFolder(context, helper) {
+/** @returns frames per second of a steady scroll through the whole folder and of typing a search in it, and what the page holds on its heap when that is over */
+async function useLongFolder(context, address, files) {
   const page = await context.newPage()
-  await page.goto(`${helper.ui}#/shares/browse`)
+  page.setDefaultTimeout(PATIENCE_MS)
+  await page.goto(address)
   await page.getByRole('treeitem', { name: 'Long', exact: true }).click()
-  await page.getByRole('treeitem', { name: 'Recording 0000003.flac' }).waitFor()
-  const listFps = await page.evaluate(([duration, step]) => new Promise((resolve) => {
-    const tree = document.querySelector('[role="tree"]')
-    let frames = 0
+  await page.getByRole('treeitem', { name: nameAt(3) }).waitFor()
+  await page.getByRole('button', { name: /^Load the rest/ }).click()
+  await page.getByRole('status').filter({ hasText: `${files.toLocaleString('en')} entries loaded` }).waitFor({ state: 'attached' })
+  const listFps = await framesWhile(page, () => page.getByRole('tree').evaluate((tree, [duration, step]) => new Promise((resolve) => {
+    // From the middle, where no row has been drawn yet.
+    tree.scrollTop = tree.scrollHeight / 2
     let started
     requestAnimationFrame(function frame(now) {
       started ??= now
-      if (now - started >= duration) return resolve((1000 * frames) / (now - started))
-      frames += 1
+      if (now - started >= duration) return resolve()
       tree.scrollTop += step
       requestAnimationFrame(frame)
     })
-  }), [SCROLL_MS, SCROLL_PX_PER_FRAME])
+  }), [SCROLL_MS, SCROLL_PX_PER_FRAME]))
+  const last = nameAt(files - 1)
+  const searchFps = await framesWhile(page, async () => {
+    await page.getByRole('searchbox').pressSequentially(last.slice(0, -5), { delay: 60 })
+    await page.getByRole('list', { name: 'Results' }).getByRole('listitem').filter({ hasText: last }).waitFor()
+  })
   const session = await context.newCDPSession(page)
   await session.send('HeapProfiler.collectGarbage')
   await session.send('Performance.enable')
   const { metrics } = await session.send('Performance.getMetrics')
   await page.close()
-  return { listFps: round(listFps, 0), memoryMB: round((metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? Number.NaN) / 1e6) }
+  return { listEntries: files, listFps: round(listFps, 0), searchFps: round(searchFps, 0), memoryMB: round((metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? Number.NaN) / 1e6) }
+}
+
+async function framesWhile(page, action) {
+  await page.evaluate(() => {
+    const counted = { frames: 0, started: performance.now(), isOver: false }
+    window.counted = counted
+    requestAnimationFrame(function frame() {
+      counted.frames += 1
+      if (!counted.isOver) requestAnimationFrame(frame)
+    })
+  })
+  await action()
+  return page.evaluate(() => {
+    const { counted } = window
+    counted.isOver = true
+    return (1000 * counted.frames) / (performance.now() - counted.started)
+  })
 }
