@@ -1,4 +1,5 @@
-// The harddrive-party that came before, in Rust. It starts only where two STUN servers answer, by names of its own: old-internet.mjs plays those.
+// The harddrive-party that came before, in Rust. Of a folder of more than a thousand files it makes a list and hangs, so there is nothing to measure; one
+// file comes, but for some pairs of keys. It starts only where two STUN servers answer, by names of its own: old-internet.mjs plays those.
 import { basename, join } from 'node:path'
 import { readdir, stat, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
