@@ -100,6 +100,7 @@ test('two helpers in one app: added, named, switched, one of them down', async (
     await page.getByRole('menuitemradio', { checked: false }).click()
     await expect(page.getByText('Your helper is not running')).toBeVisible()
     cellar = await startHelper(cellar.folder, { ui: cellar.ui })
+    cleanUp.push(() => cellar.stop())
     await expect(page.getByText('Your helper is not running')).toBeHidden()
     await openTab(page, 'Shares')
     await expect(share(page, 'Films')).toBeVisible()
