@@ -90,7 +90,7 @@ describe('the natural order', () => {
   })
 
   it('has keys of many names at once', () => {
-    const name = fc.stringMatching(/^[aB0-2é ΣßÅ.²\u0301]{0,8}$/)
+    const name = fc.stringMatching(/^(?:[aB0-2é ΣßÅ.²]|\u0301){0,8}$/)
     fc.assert(fc.property(fc.array(name, { minLength: 1 }), (names) => {
       expect(naturalKey(names.join('\n')).split('\n')).toEqual(names.map(naturalKey))
     }))

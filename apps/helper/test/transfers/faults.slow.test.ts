@@ -43,6 +43,7 @@ afterAll(async () => {
 
 const bobs = (...args: string[]) => hdp(program, [...args, '--storage', bob.storage])
 const transfers = async () => JSON.parse((await bobs('transfers', '--json')).stdout) as { path: string; state: string; reason?: string }[]
+const late = async () => (await transfers()).filter(({ path }) => path.startsWith('library/late'))
 
 test('a full disk is said, and the download goes on by itself when there is room', { timeout: 120_000 }, async ({ skip }) => {
   if (!isMounted) skip('only root may mount a small disk')
@@ -82,7 +83,6 @@ test('a download directory that may only be read is said, what was there stays, 
   // Watching tells of them sooner or later.
   await expect.poll(async () => (await bobs('ls', `${alice.peerId}/library`)).stdout, { timeout: 30_000 }).toContain('late.txt')
   for (const name of ['late.bin', 'late.txt']) expect((await bobs('download', `${alice.peerId}/library/${name}`)).code).toBe(0)
-  const late = async () => (await transfers()).filter(({ path }) => path.startsWith('library/late'))
   await expect.poll(late, { timeout: 30_000 }).toMatchObject([{ state: 'failed', reason: expect.stringContaining('the disk is read-only') }, { state: 'failed', reason: expect.stringContaining('the disk is read-only') }])
   expect(hashOf(await readFile(join(bob.downloads, 'library/large.bin')))).toBe(hashOf(before))
   await run('mount', ['-o', 'remount,rw', target])
