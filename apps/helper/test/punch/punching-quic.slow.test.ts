@@ -66,7 +66,8 @@ class Town {
     const inside = { host: '127.0.0.1', port }
     // The sockets of the two helpers are told apart by who owns the port; extra ones belong to the side that is hard.
     this.#ports.set(port, name)
-    this.relay.addSite(name, { kind, host, ...(kind === 'block' ? { range: BLOCK } : {}) }, (from) => (this.#ports.get(from.port) ?? this.#hard()) === name)
+    // Its first socket is not to be found, or chance would decide which of its sockets wins.
+    this.relay.addSite(name, { kind, host, ...(kind === 'block' ? { range: BLOCK, hides: (from) => from.port === port } : {}) }, (from) => (this.#ports.get(from.port) ?? this.#hard()) === name)
     const natKind: NatKind = kind === 'consistent' ? 'consistent' : 'block'
     const nat: NatFacts = { nat: { v4: natKind, v6: 'unknown' }, ...(kind === 'block' ? { block: BLOCK } : {}) }
     const peerId = certificateFromSeed(seed).peerId

@@ -22,8 +22,13 @@ interface Site {
   /** Its public address: one of 127/8. */
   readonly host: string
   readonly range: { readonly low: number; readonly high: number } | null
+  /** Whose ports towards others, though not towards servers, lie beside the range: nobody finds them by searching it. */
+  readonly hides: (inside: Endpoint) => boolean
   readonly mappings: Map<string, Promise<Mapping>>
 }
+
+/** As the destination of a mapping. */
+const SERVER = 'a server'
 
 const text = ({ host, port }: Endpoint): string => `${host}:${port}`
 
@@ -37,8 +42,8 @@ export class NatRelay {
   readonly counts = { arrived: 0, passed: 0 }
 
   /** @param owns whether an inside endpoint belongs to this site */
-  addSite(name: string, site: { readonly kind: RelayKind; readonly host: string; readonly range?: { readonly low: number; readonly high: number } }, owns: (from: Endpoint) => boolean): void {
-    this.#sites.set(name, { kind: site.kind, host: site.host, range: site.range ?? null, mappings: new Map() })
+  addSite(name: string, site: { readonly kind: RelayKind; readonly host: string; readonly range?: { readonly low: number; readonly high: number }; readonly hides?: (inside: Endpoint) => boolean }, owns: (from: Endpoint) => boolean): void {
+    this.#sites.set(name, { kind: site.kind, host: site.host, range: site.range ?? null, hides: site.hides ?? (() => false), mappings: new Map() })
     this.#owners.push({ name, owns })
   }
 
@@ -48,7 +53,7 @@ export class NatRelay {
   async outsideOf(name: string, inside: Endpoint): Promise<Endpoint> {
     const site = this.#sites.get(name)
     if (!site) throw new Error(name)
-    return (await this.#mapping(site, inside, 'a server')).outside
+    return (await this.#mapping(site, inside, SERVER)).outside
   }
 
   async close(): Promise<void> {
@@ -60,14 +65,14 @@ export class NatRelay {
     const key = site.kind === 'consistent' ? text(inside) : `${text(inside)} ${towards}`
     const known = site.mappings.get(key)
     if (known) return known
-    const opening = this.#open(site, inside)
+    const opening = this.#open(site, inside, towards !== SERVER && site.hides(inside))
     site.mappings.set(key, opening)
     return opening
   }
 
-  async #open(site: Site, inside: Endpoint): Promise<Mapping> {
+  async #open(site: Site, inside: Endpoint, hidden: boolean): Promise<Mapping> {
     for (;;) {
-      const port = site.range === null ? 0 : site.range.low + Math.floor(Math.random() * (site.range.high - site.range.low + 1))
+      const port = site.range === null ? 0 : (hidden ? site.range.high + 1 : site.range.low) + Math.floor(Math.random() * (site.range.high - site.range.low + 1))
       const socket = await bound(site.host, port)
       if (socket === null) continue
       this.#sockets.push(socket)
