@@ -65,6 +65,12 @@ const transferOf = async (transferId: string): Promise<Transfer> => (await snaps
 const download = (name: string) => callHelper<{ transferId: string }>(bob, 'download', { peerId: alice.peerId, path: `library/${name}` })
 const limit = (up: number | null) => callHelper(alice, 'setLimits', { up, localIsFree: false })
 
+/** As its owner lists it; undefined while it is not there. */
+async function sizeOfGone(): Promise<number | undefined> {
+  const { entries } = await callHelper<{ entries: { path: string; size: number }[] }>(bob, 'list', { peerId: alice.peerId, path: 'library', recursive: false, limit: 100 })
+  return entries.find(({ path }) => path === 'library/gone')?.size
+}
+
 /** Begins a download and does something when some of it, and not all, has come. */
 async function whileSent(name: string, change: () => Promise<void>): Promise<string> {
   await limit(SLOW)
@@ -109,6 +115,8 @@ test('a file that vanishes while it is sent is said to be gone, and fetched when
   const failed = await ended(transferId)
   expect(failed).toMatchObject({ state: 'failed', reason: { code: 'not-found' } })
   await writeFile(source('gone'), randomBytes(SIZE - 5_000_000))
+  // Watching tells of it sooner or later; before that it is not there.
+  await expect.poll(sizeOfGone, { timeout: 30_000 }).toBe(SIZE - 5_000_000)
   await callHelper(bob, 'retry', { transferId })
   await expect.poll(async () => (await transferOf(transferId)).state, { timeout: 90_000 }).toBe('done')
   const { target } = await transferOf(transferId)
